@@ -1,0 +1,68 @@
+// The server's clock, as seen from the page: an offset measured over HTTP, and the maths of NTP time stamps.
+
+/** One exchange: page time before and after, server time in between; all in milliseconds since 1970. */
+export interface Exchange {
+  readonly sentMs: number;
+  readonly serverMs: number;
+  readonly receivedMs: number;
+}
+
+/** Seconds between the epochs of NTP (1900) and Unix (1970), RFC 5905 section 6. */
+const NTP_TO_UNIX_S = 2_208_988_800;
+
+/** The page's clock: finer than Date.now(), and it does not jump. */
+export function pageNowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Milliseconds to add to page time to have server time: the midpoint of the quickest exchange (least queueing). */
+export function offsetMs(exchanges: readonly Exchange[]): number | undefined {
+  let best: Exchange | undefined;
+  for (const e of exchanges) {
+    if (best === undefined || e.receivedMs - e.sentMs < best.receivedMs - best.sentMs) best = e;
+  }
+  return best && best.serverMs - (best.sentMs + best.receivedMs) / 2;
+}
+
+/**
+ * Age of the picture shown now, in milliseconds. `playoutNtpMs` is `estimatedPlayoutTimestamp` of the inbound-rtp
+ * statistics: the publisher's clock in milliseconds since 1900. Undefined while no sender report has mapped it.
+ */
+export function latencyMs(playoutNtpMs: number | undefined, serverNowMs: number): number | undefined {
+  if (playoutNtpMs === undefined || playoutNtpMs <= 0) return undefined;
+  const age = serverNowMs - (playoutNtpMs - NTP_TO_UNIX_S * 1000);
+  // Beyond a minute either clock is wrong or the mapping is: no figure is better than a wrong one.
+  return Math.abs(age) < 60_000 ? age : undefined;
+}
+
+/** Measures and keeps the offset to one server's clock. */
+export class ServerClock {
+  #offset: number | undefined;
+
+  /** `base` is the server's origin, as in `new URL(...).origin`. */
+  constructor(private readonly base: string) {}
+
+  /** Server time in milliseconds since 1970; undefined until measured. */
+  now(): number | undefined {
+    return this.#offset === undefined ? undefined : pageNowMs() + this.#offset;
+  }
+
+  /** Measures the offset anew from several exchanges. An unreachable server leaves the old one in place. */
+  async measure(samples = 5): Promise<void> {
+    const exchanges: Exchange[] = [];
+    for (let i = 0; i < samples; i++) {
+      const exchange = await this.#exchange().catch(() => undefined);
+      if (exchange) exchanges.push(exchange);
+    }
+    this.#offset = offsetMs(exchanges) ?? this.#offset;
+  }
+
+  async #exchange(): Promise<Exchange | undefined> {
+    const sentMs = pageNowMs();
+    const response = await fetch(`${this.base}/v1/time`, { cache: 'no-store', signal: AbortSignal.timeout(10_000) });
+    const receivedMs = pageNowMs();
+    if (!response.ok) return undefined;
+    const { unix_us: us } = (await response.json()) as { unix_us: number };
+    return { sentMs, serverMs: us / 1000, receivedMs };
+  }
+}

@@ -1,0 +1,38 @@
+// Readings from inbound-rtp statistics.
+import { describe, expect, it } from 'vitest';
+import { inbound, read } from '../src/stats';
+
+describe('inbound', () => {
+  it('finds the video among all entries', () => {
+    const entries = [
+      ['a', { type: 'inbound-rtp', kind: 'audio' }],
+      ['t', { type: 'transport' }],
+      ['v', { type: 'inbound-rtp', kind: 'video', timestamp: 1, framesDecoded: 3 }],
+    ] as const;
+    expect(inbound(new Map<string, object>(entries) as unknown as RTCStatsReport)?.framesDecoded).toBe(3);
+  });
+});
+
+describe('read', () => {
+  const before = { timestamp: 1000, bytesReceived: 1000, jitterBufferDelay: 1, jitterBufferEmittedCount: 10 };
+  const now = {
+    timestamp: 3000,
+    bytesReceived: 251_000,
+    framesDecoded: 50,
+    frameWidth: 1280,
+    frameHeight: 720,
+    jitterBufferDelay: 1.5,
+    jitterBufferEmittedCount: 60,
+    estimatedPlayoutTimestamp: 4_004_380_800_000,
+  };
+  it('rates against the reading before', () => {
+    expect(read(now, before, undefined)).toMatchObject({ bitsPerSecond: 1_000_000, bufferedMs: 10, frames: 50 });
+  });
+  it('measures latency once the server clock is known', () => {
+    expect(read(now, before, undefined).latencyMs).toBeUndefined();
+    expect(read(now, before, 1_795_392_000_060).latencyMs).toBe(60);
+  });
+  it('has no rates at the first reading', () => {
+    expect(read(now, undefined, undefined).bitsPerSecond).toBeUndefined();
+  });
+});
