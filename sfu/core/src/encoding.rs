@@ -1,0 +1,98 @@
+//! One encoding of one camera on one shard: its packets, who gets them, and who wants them.
+
+use crate::keyframe::Arbiter;
+use crate::ring::Ring;
+use crate::types::{ClockPair, EncodingId, Packet, ShardId};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the packets of an unfinished frame wait for the rest of it, so that they can leave as one train.
+const GATHER: Duration = Duration::from_millis(1);
+/// Packets that leave at once, whether or not the frame is complete.
+const GATHER_MAX: usize = 64;
+
+/// See the module.
+pub(crate) struct Encoding {
+    pub(crate) id: EncodingId,
+    pub(crate) ring: Ring,
+    /// Received, stored, not yet passed on.
+    pending: Vec<Packet>,
+    pending_since: Option<Instant>,
+    /// Index after the newest packet that was passed on.
+    pub(crate) passed_on: u64,
+    /// Places of viewers that get every packet as it comes.
+    pub(crate) live: Vec<u32>,
+    /// Places of connected viewers that wait for a keyframe or still get the cached GOP.
+    pub(crate) joining: Vec<u32>,
+    /// How many viewers of this shard show it, connected or not.
+    pub(crate) watchers: usize,
+    /// Until when it stays wanted without a viewer.
+    pub(crate) lingers_until: Option<Instant>,
+    /// At the origin: the other shards that get it.
+    pub(crate) subscribers: Vec<ShardId>,
+    /// Its clock, by the publisher's last sender report.
+    pub(crate) clock: Option<ClockPair>,
+    pub(crate) arbiter: Arbiter,
+    /// What was last said about it to the outside.
+    pub(crate) is_wanted: bool,
+}
+
+impl Encoding {
+    pub(crate) fn new(id: EncodingId, max_bytes: usize) -> Self {
+        Self {
+            id,
+            ring: Ring::new(max_bytes),
+            pending: Vec::new(),
+            pending_since: None,
+            passed_on: 0,
+            live: Vec::new(),
+            joining: Vec::new(),
+            watchers: 0,
+            lingers_until: None,
+            subscribers: Vec::new(),
+            clock: None,
+            arbiter: Arbiter::default(),
+            is_wanted: false,
+        }
+    }
+
+    /// Whether a viewer of this shard shows it, or did until lately.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watchers > 0 || self.lingers_until.is_some()
+    }
+
+    /// Stores a packet for passing on. True when the frame is complete or enough has gathered.
+    pub(crate) fn gather(&mut self, now: Instant, packet: Packet) -> bool {
+        if !self.ring.insert(&packet) {
+            return false;
+        }
+        if packet.starts_gop {
+            self.arbiter.satisfied();
+        }
+        let complete = packet.marker;
+        self.pending.push(packet);
+        self.pending_since.get_or_insert(now);
+        complete || self.pending.len() >= GATHER_MAX
+    }
+
+    /// When what has gathered is to be passed on, whether complete or not.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        Some(self.pending_since? + GATHER)
+    }
+
+    /// Takes what has gathered.
+    pub(crate) fn take_pending(&mut self) -> Arc<[Packet]> {
+        self.pending_since = None;
+        let packets: Arc<[Packet]> = self.pending.drain(..).collect();
+        self.passed_on = packets.iter().map(|p| p.index + 1).fold(self.passed_on, u64::max);
+        packets
+    }
+
+    /// The publisher begins anew: what is held is of no use.
+    pub(crate) fn restart(&mut self) {
+        self.ring.clear();
+        self.pending.clear();
+        self.pending_since = None;
+        self.clock = None;
+    }
+}

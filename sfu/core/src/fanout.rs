@@ -1,0 +1,174 @@
+//! Sealing packets for viewers: from the shared store straight into the send arena, a train at a time.
+//!
+//! Invariant: the packets of a train are equally long, but the last may be shorter (what UDP GSO needs).
+
+use crate::rewrite::{Place, Rewriter};
+use crate::rtp::HeaderTemplate;
+use crate::srtp::{MAX_TAG, Sealer};
+use crate::{Packet, Ssrc};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// Most packets of a train: where sending gets no cheaper, and a burst stays small.
+pub const MAX_TRAIN: usize = 16;
+/// Longest header, original sequence number of a retransmission included.
+const MAX_HEADER: usize = 26;
+
+/// Where a train lies in the arena, and how it leaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Train {
+    /// The viewer's address.
+    pub to: SocketAddr,
+    /// Its bytes in the arena.
+    pub bytes: Range<usize>,
+    /// Length of each packet but the last, which may be shorter.
+    pub segment: usize,
+}
+
+/// Send buffer lent by the shell: filled by the core, sent and emptied by the shell.
+#[derive(Debug)]
+pub struct Arena {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Arena {
+    /// Of so many bytes; at least a train of full packets.
+    pub fn new(capacity: usize) -> Self {
+        Self { bytes: vec![0; capacity.max(MAX_TRAIN * 1500)], used: 0 }
+    }
+
+    /// What a train says.
+    pub fn bytes(&self, train: &Train) -> &[u8] {
+        &self.bytes[train.bytes.clone()]
+    }
+
+    /// All of it, for building messages to the kernel.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Empties it: all trains have left.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.len() - self.used >= bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// A single datagram, to `to`.
+    pub(crate) fn put(&mut self, to: SocketAddr, datagram: &[u8]) -> Train {
+        let start = self.used;
+        self.bytes[start..start + datagram.len()].copy_from_slice(datagram);
+        self.used += datagram.len();
+        Train { to, bytes: start..self.used, segment: datagram.len() }
+    }
+}
+
+/// Bytes that sealing these packets takes at most.
+pub(crate) fn room_for(packets: &[Packet]) -> usize {
+    packets.iter().map(|p| p.payload.len() + MAX_HEADER + MAX_TAG).sum()
+}
+
+/// Cuts packets into runs that can be trains.
+pub(crate) fn runs(packets: &[Packet]) -> Vec<Range<usize>> {
+    let mut runs = Vec::with_capacity(packets.len() / MAX_TRAIN + 2);
+    let mut start = 0;
+    for at in 1..=packets.len() {
+        let ends = packets.get(at).is_none_or(|next| {
+            let length = |i: usize| packets[i].payload.len();
+            at - start == MAX_TRAIN || length(at - 1) < length(start) || next.payload.len() > length(start)
+        });
+        if ends {
+            runs.push(start..at);
+            start = at;
+        }
+    }
+    runs
+}
+
+/// The media a viewer gets: one stream, and one for retransmissions.
+pub(crate) struct Outbound {
+    sealer: Sealer,
+    header: HeaderTemplate,
+    rtx: Option<Rtx>,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+}
+
+/// Retransmissions in the RTX format (RFC 4588, section 4).
+struct Rtx {
+    header: HeaderTemplate,
+    next: u64,
+}
+
+impl Outbound {
+    pub(crate) fn new(sealer: Sealer, header: HeaderTemplate, rtx: Option<HeaderTemplate>) -> Self {
+        let rtx = rtx.map(|header| Rtx { header, next: 1 });
+        Self { sealer, header, rtx, packets: 0, octets: 0 }
+    }
+
+    pub(crate) fn ssrc(&self) -> Ssrc {
+        self.header.ssrc()
+    }
+
+    /// Seals a run of packets as one train; `None` when none of them is for this viewer.
+    pub(crate) fn seal<S: Copy + PartialEq>(
+        &mut self,
+        packets: &[Packet],
+        rewriter: &mut Rewriter<S>,
+        send_time: u32,
+        to: SocketAddr,
+        arena: &mut Arena,
+    ) -> Option<Train> {
+        let start = arena.used;
+        let mut segment = 0;
+        for packet in packets {
+            let Some(place) = rewriter.place(packet.index, packet.time) else { continue };
+            let len = self.write(packet, place, send_time, &mut arena.bytes[arena.used..]);
+            arena.used += len;
+            segment = if segment == 0 { len } else { segment };
+            self.packets += 1;
+            self.octets += packet.payload.len() as u64;
+        }
+        (segment > 0).then_some(Train { to, bytes: start..arena.used, segment })
+    }
+
+    fn write(&mut self, packet: &Packet, place: Place, send_time: u32, out: &mut [u8]) -> usize {
+        let header = self.header.len();
+        let body_end = header + packet.payload.len();
+        let out = &mut out[..body_end + self.sealer.tag_len()];
+        self.header.write(out, packet.marker, place.sequence as u16, place.time, send_time);
+        out[header..body_end].copy_from_slice(&packet.payload);
+        self.sealer.seal(out, header, self.header.ssrc(), place.sequence);
+        out.len()
+    }
+
+    /// Seals a packet again, as a retransmission; `None` when the viewer takes none.
+    pub(crate) fn seal_again(
+        &mut self,
+        packet: &Packet,
+        original: Place,
+        send_time: u32,
+        to: SocketAddr,
+        arena: &mut Arena,
+    ) -> Option<Train> {
+        let rtx = self.rtx.as_mut()?;
+        let start = arena.used;
+        let header = rtx.header.len();
+        let body_end = header + 2 + packet.payload.len();
+        let out = &mut arena.bytes[start..start + body_end + self.sealer.tag_len()];
+        rtx.header.write(out, packet.marker, rtx.next as u16, original.time, send_time);
+        out[header..header + 2].copy_from_slice(&(original.sequence as u16).to_be_bytes());
+        out[header + 2..body_end].copy_from_slice(&packet.payload);
+        self.sealer.seal(out, header, rtx.header.ssrc(), rtx.next);
+        rtx.next += 1;
+        arena.used += out.len();
+        Some(Train { to, bytes: start..arena.used, segment: arena.used - start })
+    }
+}

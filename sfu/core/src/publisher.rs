@@ -1,0 +1,163 @@
+//! A publisher's streams: which SSRC is which encoding, and what each has received.
+//!
+//! (mid, rid, repaired rid) in the header extensions name a stream's encoding (RFC 8853, section 6); once learnt, the
+//! SSRC is enough. Invariant: at most [`MAX_STREAMS`] SSRCs are remembered.
+
+use crate::rtp::Header;
+use crate::sdp::PublisherMedia;
+use crate::source::{Received, Source};
+use crate::types::{CameraKey, Rid, Ssrc};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Most SSRCs of one publisher: three encodings with their retransmissions, and a restart of each.
+const MAX_STREAMS: usize = 12;
+
+/// One stream of media.
+pub(crate) struct Stream {
+    pub(crate) rid: Rid,
+    pub(crate) source: Source,
+    /// Added to extended sequence numbers: indices go on where the stream before ended.
+    pub(crate) offset: u64,
+}
+
+enum Role {
+    Media(Box<Stream>),
+    /// Retransmissions of this encoding.
+    Repair(Rid),
+}
+
+/// What became of a packet.
+pub(crate) struct Accepted {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) rid: Rid,
+    pub(crate) received: Received,
+    pub(crate) time: u32,
+    pub(crate) marker: bool,
+    pub(crate) payload: Bytes,
+}
+
+/// Why a packet is dropped.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Dropped {
+    /// Malformed, or of a payload type that was not agreed.
+    Malformed,
+    /// Nothing says which encoding it belongs to.
+    Unknown,
+    /// A retransmission that is empty (padding) or of nothing we know.
+    Useless,
+}
+
+/// See the module.
+pub(crate) struct Publisher {
+    pub(crate) camera: CameraKey,
+    pub(crate) media: PublisherMedia,
+    /// The SSRC we report under.
+    pub(crate) ssrc: Ssrc,
+    streams: BTreeMap<Ssrc, Role>,
+}
+
+impl Publisher {
+    pub(crate) fn new(camera: CameraKey, media: PublisherMedia, ssrc: Ssrc) -> Self {
+        Self { camera, media, ssrc, streams: BTreeMap::new() }
+    }
+
+    /// Reads a decrypted packet.
+    pub(crate) fn receive(&mut self, now: Instant, origin: Instant, packet: &Bytes) -> Result<Accepted, Dropped> {
+        let header = Header::read(packet, false).ok_or(Dropped::Malformed)?;
+        self.learn(&header, packet)?;
+        let payload = packet.slice(header.payload.clone());
+        match self.streams.get_mut(&header.ssrc) {
+            Some(Role::Media(stream)) if header.payload_type == self.media.payload_types.media => {
+                let received = stream.source.receive(now, origin, header.sequence, header.time);
+                Ok(Accepted {
+                    ssrc: header.ssrc,
+                    rid: stream.rid,
+                    received,
+                    time: header.time,
+                    marker: header.marker,
+                    payload,
+                })
+            }
+            Some(Role::Repair(rid)) => {
+                let rid = *rid;
+                self.repair(now, origin, rid, &header, &payload)
+            }
+            _ => Err(Dropped::Malformed),
+        }
+    }
+
+    /// Unwraps a retransmission (RFC 4588, section 4) of an encoding whose stream is known.
+    fn repair(
+        &mut self,
+        now: Instant,
+        origin: Instant,
+        rid: Rid,
+        header: &Header,
+        payload: &Bytes,
+    ) -> Result<Accepted, Dropped> {
+        let original = payload.get(..2).ok_or(Dropped::Useless)?;
+        let sequence = u16::from_be_bytes([original[0], original[1]]);
+        let (ssrc, stream) = self.media_of(rid).ok_or(Dropped::Useless)?;
+        let received = stream.source.receive(now, origin, sequence, header.time);
+        Ok(Accepted { ssrc, rid, received, time: header.time, marker: header.marker, payload: payload.slice(2..) })
+    }
+
+    /// The stream that an encoding comes in now: its newest SSRC.
+    pub(crate) fn media_of(&mut self, rid: Rid) -> Option<(Ssrc, &mut Stream)> {
+        self.streams.iter_mut().find_map(|(ssrc, role)| match role {
+            Role::Media(stream) if stream.rid == rid => Some((*ssrc, stream.as_mut())),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn stream(&mut self, ssrc: Ssrc) -> Option<&mut Stream> {
+        match self.streams.get_mut(&ssrc)? {
+            Role::Media(stream) => Some(stream),
+            Role::Repair(_) => None,
+        }
+    }
+
+    /// Its media streams.
+    pub(crate) fn streams(&mut self) -> impl Iterator<Item = (Ssrc, &mut Stream)> {
+        self.streams.iter_mut().filter_map(|(ssrc, role)| match role {
+            Role::Media(stream) => Some((*ssrc, stream.as_mut())),
+            Role::Repair(_) => None,
+        })
+    }
+
+    /// Forgets streams that said good-bye.
+    pub(crate) fn forget(&mut self, gone: &[Ssrc]) {
+        self.streams.retain(|ssrc, _| !gone.contains(ssrc));
+    }
+
+    /// Learns whose an SSRC is, the first time it is seen.
+    fn learn(&mut self, header: &Header, packet: &[u8]) -> Result<(), Dropped> {
+        if self.streams.contains_key(&header.ssrc) {
+            return Ok(());
+        }
+        let named = |id: Option<u8>| id.and_then(|id| header.extension(packet, id));
+        if named(self.media.mid_extension).is_some_and(|mid| mid != self.media.mid.as_bytes()) {
+            return Err(Dropped::Unknown);
+        }
+        let is_rtx = Some(header.payload_type) == self.media.payload_types.rtx;
+        let rid = match (self.media.is_simulcast, is_rtx) {
+            (false, _) => Rid::SINGLE,
+            (true, false) => named(self.media.rid_extension).and_then(Rid::new).ok_or(Dropped::Unknown)?,
+            (true, true) => named(self.media.repaired_rid_extension).and_then(Rid::new).ok_or(Dropped::Unknown)?,
+        };
+        if !self.media.encodings.contains(&rid) || self.streams.len() >= MAX_STREAMS {
+            return Err(Dropped::Unknown);
+        }
+        if is_rtx {
+            self.streams.insert(header.ssrc, Role::Repair(rid));
+            return Ok(());
+        }
+        // A new SSRC of an encoding takes the old one's place.
+        self.streams.retain(|_, role| !matches!(role, Role::Media(stream) if stream.rid == rid));
+        let stream = Stream { rid, source: Source::default(), offset: 0 };
+        self.streams.insert(header.ssrc, Role::Media(Box::new(stream)));
+        Ok(())
+    }
+}

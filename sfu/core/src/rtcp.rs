@@ -1,0 +1,138 @@
+//! RTCP packets that the node writes (RFC 3550, RFC 4585), and what it takes from those it reads.
+
+use crate::source::Reception;
+use crate::types::{ClockPair, Ssrc};
+use rtc_rtcp::goodbye::Goodbye;
+use rtc_rtcp::packet::{Packet, marshal, unmarshal};
+use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::reception_report::ReceptionReport;
+use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
+use rtc_rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+
+/// Most feedback entries that one datagram may carry.
+const MAX_ENTRIES: usize = 512;
+
+/// One thing that a peer told us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// A publisher's clock.
+    SenderReport {
+        /// Of which stream.
+        ssrc: Ssrc,
+        /// What it said.
+        pair: ClockPair,
+    },
+    /// A viewer's loss and round trip.
+    ReceiverReport {
+        /// Of which stream of ours.
+        ssrc: Ssrc,
+        /// Of the packets since its last report, in 1/256.
+        fraction_lost: u8,
+        /// Of the last sender report seen.
+        last_report: u32,
+        /// Since then, in 1/65536 s.
+        delay: u32,
+    },
+    /// Packets to send again.
+    Nack {
+        /// Of which stream of ours.
+        ssrc: Ssrc,
+        /// Which.
+        sequences: Vec<u16>,
+    },
+    /// A keyframe is needed (PLI or FIR).
+    KeyframeRequest,
+    /// These streams are over.
+    Bye(Vec<Ssrc>),
+}
+
+/// Reads a decrypted datagram; packets of other kinds are passed over, malformed ones end the reading.
+pub fn read(mut datagram: &[u8]) -> Vec<Feedback> {
+    let Ok(packets) = unmarshal(&mut datagram) else { return Vec::new() };
+    let mut feedback = Vec::new();
+    for packet in &packets {
+        take(packet.as_ref(), &mut feedback);
+    }
+    feedback.truncate(MAX_ENTRIES);
+    feedback
+}
+
+fn take(packet: &dyn Packet, feedback: &mut Vec<Feedback>) {
+    let any = packet.as_any();
+    let receptions = |blocks: &[ReceptionReport], feedback: &mut Vec<Feedback>| {
+        feedback.extend(blocks.iter().map(|b| Feedback::ReceiverReport {
+            ssrc: Ssrc(b.ssrc),
+            fraction_lost: b.fraction_lost,
+            last_report: b.last_sender_report,
+            delay: b.delay,
+        }));
+    };
+    if let Some(report) = any.downcast_ref::<SenderReport>() {
+        let pair = ClockPair { ntp: report.ntp_time, rtp: report.rtp_time };
+        feedback.push(Feedback::SenderReport { ssrc: Ssrc(report.ssrc), pair });
+        receptions(&report.reports, feedback);
+    } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
+        receptions(&report.reports, feedback);
+    } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
+        let sequences = nack.nacks.iter().flat_map(|pair| pair.packet_list()).take(MAX_ENTRIES).collect();
+        feedback.push(Feedback::Nack { ssrc: Ssrc(nack.media_ssrc), sequences });
+    } else if any.is::<PictureLossIndication>() || any.is::<FullIntraRequest>() {
+        feedback.push(Feedback::KeyframeRequest);
+    } else if let Some(bye) = any.downcast_ref::<Goodbye>() {
+        feedback.push(Feedback::Bye(bye.sources.iter().copied().map(Ssrc).collect()));
+    }
+}
+
+fn write(packets: &[Box<dyn Packet>]) -> Vec<u8> {
+    marshal(packets).map(Vec::from).unwrap_or_default()
+}
+
+/// A sender report with our canonical name: the publisher's clock in the viewer's timestamps.
+pub fn sender_report(ssrc: Ssrc, pair: ClockPair, packets: u32, octets: u32) -> Vec<u8> {
+    let report = SenderReport {
+        ssrc: ssrc.0,
+        ntp_time: pair.ntp,
+        rtp_time: pair.rtp,
+        packet_count: packets,
+        octet_count: octets,
+        ..Default::default()
+    };
+    let name = SourceDescriptionItem { sdes_type: SdesType::SdesCname, text: "sunroom".into() };
+    let names = SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc.0, items: vec![name] }] };
+    write(&[Box::new(report), Box::new(names)])
+}
+
+/// A receiver report on a publisher's streams.
+pub fn receiver_report(ours: Ssrc, receptions: &[(Ssrc, Reception)]) -> Vec<u8> {
+    let block = |(ssrc, r): &(Ssrc, Reception)| ReceptionReport {
+        ssrc: ssrc.0,
+        fraction_lost: r.fraction_lost,
+        total_lost: r.total_lost,
+        last_sequence_number: r.highest,
+        jitter: r.jitter,
+        last_sender_report: r.last_report,
+        delay: r.delay,
+    };
+    let reports = receptions.iter().map(block).collect();
+    write(&[Box::new(ReceiverReport { ssrc: ours.0, reports, ..Default::default() })])
+}
+
+/// Asks a publisher for packets again.
+pub fn nack(ours: Ssrc, media: Ssrc, sequences: &[u16]) -> Vec<u8> {
+    let nacks = nack_pairs_from_sequence_numbers(sequences);
+    write(&[Box::new(TransportLayerNack { sender_ssrc: ours.0, media_ssrc: media.0, nacks })])
+}
+
+/// Asks a publisher for a keyframe.
+pub fn picture_loss(ours: Ssrc, media: Ssrc) -> Vec<u8> {
+    write(&[Box::new(PictureLossIndication { sender_ssrc: ours.0, media_ssrc: media.0 })])
+}
+
+/// Says that our streams are over.
+pub fn goodbye(sources: &[Ssrc]) -> Vec<u8> {
+    let sources = sources.iter().map(|s| s.0).collect();
+    write(&[Box::new(Goodbye { sources, ..Default::default() })])
+}

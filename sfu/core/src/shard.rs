@@ -1,0 +1,383 @@
+//! A shard: peers, encodings, and what connects them.
+//!
+//! Contract: call [`Shard::handle`], then [`Shard::poll_output`] until it is empty, then wait for the next input or
+//! until [`Shard::poll_timeout`]. [`Output::Full`] means that the arena wants to be sent and cleared first.
+//!
+//! The rooms: `peers` (addresses, handshakes, coming and going), `ingest` (from publishers), `feedback` (from viewers),
+//! `feed` (who gets which encoding), `wheel` (what happens with time), `drain` (jobs to trains).
+
+use crate::dtls::{Associations, Fingerprint, Identity};
+use crate::encoding::Encoding;
+use crate::fanout::Train;
+use crate::ice::Credentials;
+use crate::publisher::Publisher;
+use crate::sdp::{PublisherMedia, ViewerMedia};
+use crate::types::{CameraKey, ClockPair, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
+use crate::viewer::Viewer;
+use rtc_crypto::RTCCryptoProvider;
+use rtc_srtp::context::Context;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod drain;
+mod feed;
+mod feedback;
+mod ingest;
+mod peers;
+mod wheel;
+
+/// Settings of a shard.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its number on the node.
+    pub shard: ShardId,
+    /// Most bytes of payload that an encoding keeps.
+    pub ring_bytes: usize,
+    /// How long an encoding stays wanted after its last viewer.
+    pub linger: Duration,
+    /// How long a peer may take to connect.
+    pub connect_timeout: Duration,
+    /// How long a peer may be silent (RFC 7675).
+    pub silence_timeout: Duration,
+}
+
+/// What a shard is told.
+pub enum Input<'a> {
+    /// A datagram came in on the shard's port.
+    Datagram {
+        /// Who sent it.
+        from: SocketAddr,
+        /// What it says.
+        bytes: &'a [u8],
+    },
+    /// Signaling agreed with a new peer.
+    Connect(Box<NewPeer>),
+    /// A peer is to go.
+    Disconnect(PeerId),
+    /// Another shard says something.
+    FromShard(ShardMessage),
+    /// The time of [`Shard::poll_timeout`] has come.
+    Timeout,
+}
+
+/// A peer that signaling agreed with.
+pub struct NewPeer {
+    /// Its number.
+    pub id: PeerId,
+    /// Our credentials for it.
+    pub ice: Credentials,
+    /// Of its certificate.
+    pub fingerprint: Fingerprint,
+    /// When its grant ends.
+    pub until: Option<Instant>,
+    /// What it does.
+    pub role: NewRole,
+}
+
+/// What a new peer does.
+pub enum NewRole {
+    /// Sends a camera's encodings.
+    Publisher {
+        /// Which camera's.
+        camera: CameraKey,
+        /// What was agreed.
+        media: PublisherMedia,
+        /// What we report under.
+        ssrc: Ssrc,
+    },
+    /// Is shown a camera.
+    Viewer {
+        /// Which camera.
+        camera: CameraKey,
+        /// The largest encoding it may be shown.
+        max: Rid,
+        /// What was agreed.
+        media: ViewerMedia,
+        /// A random sequence number to begin with.
+        first_sequence: u16,
+    },
+}
+
+/// What shards tell each other.
+#[derive(Clone, Debug)]
+pub enum ShardMessage {
+    /// A camera's publisher is connected to this shard.
+    Origin {
+        /// Which camera.
+        camera: CameraKey,
+        /// Where it is; `None` when it left.
+        origin: Option<ShardId>,
+        /// Its encodings.
+        encodings: Vec<Rid>,
+    },
+    /// To the origin: send me this encoding, from its cached GOP on.
+    Subscribe {
+        /// Which.
+        encoding: EncodingId,
+        /// Who asks.
+        from: ShardId,
+    },
+    /// To the origin: no more.
+    Unsubscribe {
+        /// Which.
+        encoding: EncodingId,
+        /// Who asks.
+        from: ShardId,
+    },
+    /// Packets for all viewers there, shared.
+    Batch {
+        /// Of which encoding.
+        encoding: EncodingId,
+        /// The packets, as they came.
+        packets: Arc<[Packet]>,
+    },
+    /// The publisher of an encoding began anew.
+    Restarted {
+        /// Of which encoding.
+        encoding: EncodingId,
+    },
+    /// A publisher's clock.
+    Clock {
+        /// Of which encoding.
+        encoding: EncodingId,
+        /// What its sender report said.
+        pair: ClockPair,
+    },
+    /// To the origin: viewers here need a keyframe.
+    KeyframeRequest {
+        /// Of which encoding.
+        encoding: EncodingId,
+    },
+}
+
+/// What a shard wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this part of the arena.
+    Train(Train),
+    /// Send and clear the arena, then ask again.
+    Full,
+    /// Tell another shard.
+    ToShard(ShardId, ShardMessage),
+    /// Tell all other shards.
+    ToAllShards(ShardMessage),
+    /// Tell the node.
+    Notice(Notice),
+}
+
+/// What a node may want to know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A peer's handshake is complete.
+    Connected(PeerId),
+    /// The first frame left for a viewer.
+    Playing(PeerId),
+    /// A peer is gone.
+    Gone(PeerId, Ended),
+    /// A camera's publisher is connected.
+    Published(PeerId, CameraKey),
+    /// A camera's publisher is gone.
+    Unpublished(PeerId, CameraKey),
+    /// Whether an encoding is to be sent by its publisher.
+    Wanted(EncodingId, bool),
+}
+
+/// Why a peer is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Removed,
+    /// It said good-bye.
+    Left,
+    /// It never connected.
+    NeverConnected,
+    /// It was silent for too long.
+    Silent,
+    /// Its handshake failed.
+    Handshake,
+    /// Its grant is over.
+    GrantOver,
+}
+
+/// What happened, counted since the shard began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub trains_out: u64,
+    pub retransmissions: u64,
+    pub nacks_in: u64,
+    pub nacks_unanswered: u64,
+    pub nacks_out: u64,
+    pub keyframe_requests_in: u64,
+    pub keyframe_requests_out: u64,
+    pub joins_cached: u64,
+    pub joins_waiting: u64,
+    pub refused_stun: u64,
+    pub refused_unknown_address: u64,
+    pub refused_dtls: u64,
+    pub refused_srtp: u64,
+    pub refused_rtp: u64,
+}
+
+/// See the module.
+pub struct Shard {
+    config: Config,
+    provider: Arc<dyn RTCCryptoProvider>,
+    dtls: Associations,
+    /// When the shard began; send times count from here.
+    origin: Instant,
+    now: Instant,
+    peers: Vec<Option<Peer>>,
+    free: Vec<u32>,
+    by_id: HashMap<PeerId, u32>,
+    by_ufrag: HashMap<String, u32>,
+    by_address: HashMap<SocketAddr, u32>,
+    handshaking: Vec<u32>,
+    publishers: Vec<u32>,
+    cameras: HashMap<CameraKey, Camera>,
+    encodings: Vec<Encoding>,
+    encoding_slots: HashMap<EncodingId, usize>,
+    /// Encodings with packets that have gathered, and when they are due.
+    gathering: BTreeMap<usize, Instant>,
+    /// Encodings with viewers that are catching up.
+    catching_up: Vec<usize>,
+    next_burst: Instant,
+    next_tick: Instant,
+    tick: usize,
+    outputs: VecDeque<Output>,
+    jobs: VecDeque<drain::Job>,
+    counters: Counters,
+}
+
+/// A camera as this shard knows it.
+#[derive(Default)]
+struct Camera {
+    origin: Option<Origin>,
+    /// Slots of its encodings.
+    encodings: Vec<usize>,
+    /// Places of its viewers on this shard.
+    viewers: Vec<u32>,
+}
+
+/// Where a camera's packets come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    /// The publisher at this place.
+    Here(u32),
+    /// Another shard.
+    Shard(ShardId),
+}
+
+/// A peer connection.
+struct Peer {
+    id: PeerId,
+    ice: Credentials,
+    fingerprint: Fingerprint,
+    /// Where its nominated pair is.
+    address: Option<SocketAddr>,
+    /// Every address that proved our password.
+    validated: Vec<SocketAddr>,
+    since: Instant,
+    heard: Instant,
+    until: Option<Instant>,
+    inbound: Option<Context>,
+    rtcp_out: Option<Context>,
+    role: Role,
+}
+
+enum Role {
+    Publisher(Box<Publisher>),
+    Viewer(Box<Viewer>),
+}
+
+impl Shard {
+    /// A shard without peers, beginning at `now`.
+    pub fn new(config: Config, identity: Identity, provider: Arc<dyn RTCCryptoProvider>, now: Instant) -> Self {
+        Self {
+            config,
+            dtls: Associations::new(identity, Arc::clone(&provider)),
+            provider,
+            origin: now,
+            now,
+            peers: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            handshaking: Vec::new(),
+            publishers: Vec::new(),
+            cameras: HashMap::new(),
+            encodings: Vec::new(),
+            encoding_slots: HashMap::new(),
+            gathering: BTreeMap::new(),
+            catching_up: Vec::new(),
+            next_burst: now,
+            next_tick: now,
+            tick: 0,
+            outputs: VecDeque::new(),
+            jobs: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Connections, up or coming up.
+    pub fn peer_count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Takes in one thing that happened at `now`.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Datagram { from, bytes } => self.receive(from, bytes),
+            Input::Connect(peer) => self.connect(*peer),
+            Input::Disconnect(id) => {
+                if let Some(place) = self.by_id.get(&id) {
+                    self.remove(*place, Ended::Removed);
+                }
+            }
+            Input::FromShard(message) => self.hear(message),
+            Input::Timeout => self.turn_wheel(),
+        }
+    }
+
+    /// When to come again without other input; `None` when there is nothing to wait for.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let tick =
+            (!self.by_id.is_empty() || self.encodings.iter().any(Encoding::is_watched)).then_some(self.next_tick);
+        let burst = (!self.catching_up.is_empty()).then_some(self.next_burst);
+        [tick, burst, self.gathering.values().copied().min()].into_iter().flatten().min()
+    }
+
+    fn peer(&self, place: u32) -> Option<&Peer> {
+        self.peers.get(place as usize)?.as_ref()
+    }
+
+    fn peer_mut(&mut self, place: u32) -> Option<&mut Peer> {
+        self.peers.get_mut(place as usize)?.as_mut()
+    }
+
+    fn viewer(&mut self, place: u32) -> Option<&mut Viewer> {
+        match &mut self.peer_mut(place)?.role {
+            Role::Viewer(viewer) => Some(viewer),
+            Role::Publisher(_) => None,
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notice(notice));
+    }
+
+    fn tell(&mut self, shard: ShardId, message: ShardMessage) {
+        self.outputs.push_back(Output::ToShard(shard, message));
+    }
+}

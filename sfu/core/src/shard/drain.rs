@@ -1,0 +1,159 @@
+//! Jobs to trains: what is to be sent is sealed only when the shell has room for it.
+
+use super::{Output, Peer, Role, Shard};
+use crate::fanout::{Arena, Train, room_for, runs};
+use crate::rewrite::Place;
+use crate::types::Packet;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Something to send.
+pub(super) struct Job(Kind);
+
+enum Kind {
+    /// As it is.
+    Datagram { to: SocketAddr, bytes: Vec<u8> },
+    /// Packets of an encoding, to all who get it live: run by run, so that long frames are paced by the fan-out itself.
+    Live { slot: usize, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
+    /// Packets to one viewer that catches up.
+    One { place: u32, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize },
+    /// Packets again, to one viewer.
+    Again { place: u32, packets: Vec<(Packet, Place)>, next: usize },
+}
+
+impl Job {
+    pub(super) fn to_live(slot: usize, packets: Arc<[Packet]>) -> Self {
+        let runs = runs(&packets);
+        Self(Kind::Live { slot, packets, runs, run: 0, viewer: 0 })
+    }
+
+    pub(super) fn to_one(place: u32, packets: Arc<[Packet]>) -> Self {
+        let runs = runs(&packets);
+        Self(Kind::One { place, packets, runs, run: 0 })
+    }
+
+    pub(super) fn again(place: u32, packets: Vec<(Packet, Place)>) -> Self {
+        Self(Kind::Again { place, packets, next: 0 })
+    }
+}
+
+/// What one step of a job led to.
+enum Step {
+    Train(Train),
+    /// The arena has no room for the next train.
+    Full,
+    /// Nothing for this viewer; go on.
+    Nothing,
+    Done,
+}
+
+impl Shard {
+    /// Sends a datagram as it is.
+    pub(super) fn send_datagram(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        self.jobs.push_back(Job(Kind::Datagram { to, bytes }));
+    }
+
+    /// What is to be done next; trains are sealed into `arena`.
+    pub fn poll_output(&mut self, arena: &mut Arena) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let mut job = self.jobs.pop_front()?;
+            match self.step(&mut job, arena) {
+                Step::Train(train) => {
+                    self.jobs.push_front(job);
+                    return Some(Output::Train(train));
+                }
+                Step::Full if arena.is_empty() => tracing::error!("a train is larger than the arena; dropped"),
+                Step::Full => {
+                    self.jobs.push_front(job);
+                    return Some(Output::Full);
+                }
+                Step::Nothing => self.jobs.push_front(job),
+                Step::Done => {}
+            }
+        }
+    }
+
+    fn step(&mut self, job: &mut Job, arena: &mut Arena) -> Step {
+        match &mut job.0 {
+            Kind::Datagram { bytes, .. } if bytes.is_empty() => Step::Done,
+            Kind::Datagram { to, bytes } => {
+                if !arena.has_room(bytes.len()) {
+                    return Step::Full;
+                }
+                Step::Train(arena.put(*to, &std::mem::take(bytes)))
+            }
+            Kind::Live { slot, packets, runs, run, viewer } => {
+                let Some(range) = runs.get(*run) else { return Step::Done };
+                let Some(place) = self.encodings[*slot].live.get(*viewer).copied() else {
+                    *run += 1;
+                    *viewer = 0;
+                    return Step::Nothing;
+                };
+                let step = self.seal(place, &packets[range.clone()], arena);
+                *viewer += usize::from(!matches!(step, Step::Full));
+                step
+            }
+            Kind::One { place, packets, runs, run } => {
+                let Some(range) = runs.get(*run) else { return Step::Done };
+                let step = self.seal(*place, &packets[range.clone()], arena);
+                *run += usize::from(!matches!(step, Step::Full));
+                step
+            }
+            Kind::Again { place, packets, next } => {
+                let Some((packet, original)) = packets.get(*next) else { return Step::Done };
+                let step = self.seal_again(*place, packet, *original, arena);
+                *next += usize::from(!matches!(step, Step::Full));
+                step
+            }
+        }
+    }
+
+    fn seal(&mut self, place: u32, packets: &[Packet], arena: &mut Arena) -> Step {
+        if !arena.has_room(room_for(packets)) {
+            return Step::Full;
+        }
+        let (now, send_time) = (self.now, self.send_time());
+        let Some(Peer { address: Some(to), role: Role::Viewer(viewer), .. }) =
+            self.peers.get_mut(place as usize).and_then(Option::as_mut)
+        else {
+            return Step::Nothing;
+        };
+        let Some(out) = viewer.out.as_mut() else { return Step::Nothing };
+        let before = out.packets;
+        let Some(train) = out.seal(packets, &mut viewer.rewriter, send_time, *to, arena) else { return Step::Nothing };
+        let sent = out.packets - before;
+        let is_first = viewer.last_sent.replace(now).is_none();
+        self.counters.packets_out += sent;
+        self.counters.trains_out += 1;
+        if is_first {
+            self.playing(place);
+        }
+        Step::Train(train)
+    }
+
+    fn seal_again(&mut self, place: u32, packet: &Packet, original: Place, arena: &mut Arena) -> Step {
+        if !arena.has_room(room_for(std::slice::from_ref(packet))) {
+            return Step::Full;
+        }
+        let send_time = self.send_time();
+        let Some(Peer { address: Some(to), role: Role::Viewer(viewer), .. }) =
+            self.peers.get_mut(place as usize).and_then(Option::as_mut)
+        else {
+            return Step::Nothing;
+        };
+        let again = viewer.out.as_mut().and_then(|out| out.seal_again(packet, original, send_time, *to, arena));
+        let Some(train) = again else { return Step::Nothing };
+        self.counters.retransmissions += 1;
+        Step::Train(train)
+    }
+
+    /// 6.18 fixed point seconds since the shard began, modulo 64 s.
+    fn send_time(&self) -> u32 {
+        let micros = self.now.saturating_duration_since(self.origin).as_micros();
+        ((micros << 18) / 1_000_000) as u32 & 0x00ff_ffff
+    }
+}

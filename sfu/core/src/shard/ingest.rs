@@ -1,0 +1,166 @@
+//! From publishers: packets into encodings, sender reports into clocks; requests to publishers.
+
+use super::{Notice, Origin, Role, Shard, ShardMessage};
+use crate::publisher::{Accepted, Publisher};
+use crate::rtcp::{self, Feedback};
+use crate::source::Received;
+use crate::types::{EncodingId, Packet};
+use crate::{Rid, h264};
+use bytes::Bytes;
+
+/// Distance of indices between the end of a publisher's stream and the beginning of its next.
+const RESTART_GAP: u64 = 65_536;
+
+impl Shard {
+    fn publisher(&mut self, place: u32) -> Option<&mut Publisher> {
+        match &mut self.peer_mut(place)?.role {
+            Role::Publisher(publisher) => Some(publisher),
+            Role::Viewer(_) => None,
+        }
+    }
+
+    pub(super) fn ingest(&mut self, place: u32, plain: &Bytes) {
+        self.counters.packets_in += 1;
+        let (now, origin) = (self.now, self.origin);
+        let Some(publisher) = self.publisher(place) else { return };
+        let camera = publisher.camera;
+        let accepted = match publisher.receive(now, origin, plain) {
+            Ok(accepted) => accepted,
+            Err(dropped) => {
+                self.counters.refused_rtp += 1;
+                tracing::trace!(place, ?dropped, "packet dropped");
+                return;
+            }
+        };
+        let is_origin = self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place)));
+        if let (true, Some(slot)) = (is_origin, self.encoding_slots.get(&EncodingId { camera, rid: accepted.rid })) {
+            self.store(place, *slot, accepted);
+        }
+    }
+
+    fn store(&mut self, place: u32, slot: usize, accepted: Accepted) {
+        let (extended, restarts) = match accepted.received {
+            Received::InOrder(n) | Received::Late(n) => (n, false),
+            Received::Restarted(n) => (n, true),
+        };
+        if restarts {
+            self.restarted(slot);
+            let encoding = &self.encodings[slot];
+            let next = encoding.passed_on.max(encoding.ring.end()) + RESTART_GAP;
+            let (id, subscribers) = (encoding.id, encoding.subscribers.clone());
+            for shard in subscribers {
+                self.tell(shard, ShardMessage::Restarted { encoding: id });
+            }
+            if let Some(stream) = self.publisher(place).and_then(|p| p.stream(accepted.ssrc)) {
+                stream.offset = next.wrapping_sub(extended);
+            }
+        }
+        let Some(offset) = self.publisher(place).and_then(|p| p.stream(accepted.ssrc)).map(|s| s.offset) else {
+            return;
+        };
+        if accepted.payload.is_empty() {
+            return;
+        }
+        let encoding = &mut self.encodings[slot];
+        let is_same_picture = encoding.ring.gop_start().is_some_and(|gop| gop.time == accepted.time);
+        let starts_gop = h264::start(&accepted.payload) != h264::Start::Other && !is_same_picture;
+        let packet = Packet {
+            index: extended.wrapping_add(offset),
+            time: accepted.time,
+            marker: accepted.marker,
+            starts_gop,
+            payload: accepted.payload,
+        };
+        if encoding.gather(self.now, packet) {
+            self.pass_on(slot);
+        } else if let Some(due) = self.encodings[slot].due() {
+            self.gathering.insert(slot, due);
+        }
+    }
+
+    pub(super) fn publisher_reports(&mut self, place: u32, plain: &[u8]) {
+        let now = self.now;
+        for feedback in rtcp::read(plain) {
+            let Some(publisher) = self.publisher(place) else { return };
+            match feedback {
+                Feedback::SenderReport { ssrc, pair } => {
+                    let camera = publisher.camera;
+                    let Some(stream) = publisher.stream(ssrc) else { continue };
+                    stream.source.sender_report(now, pair);
+                    let id = EncodingId { camera, rid: stream.rid };
+                    let Some(slot) = self.encoding_slots.get(&id) else { continue };
+                    let encoding = &mut self.encodings[*slot];
+                    encoding.clock = Some(pair);
+                    for shard in encoding.subscribers.clone() {
+                        self.tell(shard, ShardMessage::Clock { encoding: id, pair });
+                    }
+                }
+                Feedback::Bye(gone) => publisher.forget(&gone),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks a publisher for the packets that it misses, where it is time.
+    pub(super) fn ask_for_missing(&mut self, place: u32) {
+        let now = self.now;
+        let Some(publisher) = self.publisher(place) else { return };
+        let ours = publisher.ssrc;
+        let asks: Vec<_> = publisher.streams().map(|(ssrc, stream)| (ssrc, stream.source.nack(now))).collect();
+        for (ssrc, missing) in asks {
+            if !missing.is_empty() {
+                self.counters.nacks_out += missing.len() as u64;
+                self.send_rtcp(place, &rtcp::nack(ours, ssrc, &missing));
+            }
+        }
+    }
+
+    /// Reports to a publisher how its streams arrive.
+    pub(super) fn report_reception(&mut self, place: u32) {
+        let now = self.now;
+        let Some(publisher) = self.publisher(place) else { return };
+        let ours = publisher.ssrc;
+        let blocks: Vec<_> =
+            publisher.streams().filter_map(|(ssrc, stream)| Some((ssrc, stream.source.reception(now)?))).collect();
+        self.send_rtcp(place, &rtcp::receiver_report(ours, &blocks));
+    }
+
+    /// Somebody needs a keyframe of an encoding.
+    pub(super) fn request_keyframe(&mut self, slot: usize) {
+        if self.encodings[slot].arbiter.request(self.now) {
+            self.ask_for_keyframe(slot);
+        }
+    }
+
+    /// Asks the publisher, or the shard that it is connected to.
+    pub(super) fn ask_for_keyframe(&mut self, slot: usize) {
+        let encoding = self.encodings[slot].id;
+        match self.cameras.get(&encoding.camera).and_then(|c| c.origin) {
+            Some(Origin::Here(place)) => self.send_picture_loss(place, encoding.rid),
+            Some(Origin::Shard(shard)) => self.tell(shard, ShardMessage::KeyframeRequest { encoding }),
+            None => {}
+        }
+    }
+
+    fn send_picture_loss(&mut self, place: u32, rid: Rid) {
+        let Some(publisher) = self.publisher(place) else { return };
+        let ours = publisher.ssrc;
+        if let Some((media, _)) = publisher.media_of(rid) {
+            self.counters.keyframe_requests_out += 1;
+            self.send_rtcp(place, &rtcp::picture_loss(ours, media));
+        }
+    }
+
+    /// Says whether an encoding is wanted, where that has changed.
+    pub(super) fn update_wanted(&mut self, slot: usize) {
+        let encoding = &self.encodings[slot];
+        let origin = self.cameras.get(&encoding.id.camera).and_then(|c| c.origin);
+        let is_here = matches!(origin, Some(Origin::Here(_)));
+        let is_wanted = is_here && (encoding.is_watched() || !encoding.subscribers.is_empty());
+        if is_wanted != encoding.is_wanted {
+            let id = encoding.id;
+            self.encodings[slot].is_wanted = is_wanted;
+            self.notify(Notice::Wanted(id, is_wanted));
+        }
+    }
+}

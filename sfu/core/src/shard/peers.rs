@@ -1,0 +1,278 @@
+//! Peers: coming and going, addresses, handshakes.
+
+use super::{Ended, Input, NewPeer, NewRole, Notice, Origin, Output, Peer, Role, Shard, ShardMessage};
+use crate::dtls::Progress;
+use crate::fanout::Outbound;
+use crate::ice::BindingRequest;
+use crate::publisher::Publisher;
+use crate::rtp::HeaderTemplate;
+use crate::srtp::Session;
+use crate::types::CameraKey;
+use crate::viewer::Viewer;
+use crate::{rtcp, rtp};
+use std::net::SocketAddr;
+
+/// Most addresses that one peer may have proved.
+const MAX_VALIDATED: usize = 8;
+
+impl Shard {
+    pub(super) fn connect(&mut self, new: NewPeer) {
+        if self.by_id.contains_key(&new.id) {
+            return;
+        }
+        let role = match new.role {
+            NewRole::Publisher { camera, media, ssrc } => {
+                Role::Publisher(Box::new(Publisher::new(camera, media, ssrc)))
+            }
+            NewRole::Viewer { camera, max, media, first_sequence } => {
+                Role::Viewer(Box::new(Viewer::new(camera, max, media, first_sequence)))
+            }
+        };
+        let camera = match &role {
+            Role::Viewer(viewer) => Some(viewer.camera),
+            Role::Publisher(_) => None,
+        };
+        if self.by_id.is_empty() {
+            self.next_tick = self.now;
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.peers.push(None);
+            self.peers.len() as u32 - 1
+        });
+        self.by_id.insert(new.id, place);
+        self.by_ufrag.insert(new.ice.ufrag.clone(), place);
+        self.handshaking.push(place);
+        self.peers[place as usize] = Some(Peer {
+            id: new.id,
+            ice: new.ice,
+            fingerprint: new.fingerprint,
+            address: None,
+            validated: Vec::new(),
+            since: self.now,
+            heard: self.now,
+            until: new.until,
+            inbound: None,
+            rtcp_out: None,
+            role,
+        });
+        if let Some(camera) = camera {
+            self.cameras.entry(camera).or_default().viewers.push(place);
+            self.choose_encoding(place);
+        }
+    }
+
+    /// Ends a connection, saying good-bye.
+    pub(super) fn remove(&mut self, place: u32, why: Ended) {
+        self.say_goodbye(place);
+        let Some(peer) = self.peers.get_mut(place as usize).and_then(Option::take) else { return };
+        self.by_id.remove(&peer.id);
+        self.by_ufrag.remove(&peer.ice.ufrag);
+        for address in &peer.validated {
+            if self.by_address.get(address) == Some(&place) {
+                self.by_address.remove(address);
+            }
+        }
+        self.handshaking.retain(|p| *p != place);
+        match peer.role {
+            Role::Viewer(viewer) => self.viewer_left(place, &viewer),
+            Role::Publisher(publisher) => self.publisher_left(place, peer.id, publisher.camera),
+        }
+        self.free.push(place);
+        self.notify(Notice::Gone(peer.id, why));
+    }
+
+    fn say_goodbye(&mut self, place: u32) {
+        let Some(peer) = self.peer(place) else { return };
+        let ours = match &peer.role {
+            Role::Viewer(viewer) => viewer.out.as_ref().map(Outbound::ssrc),
+            Role::Publisher(publisher) => Some(publisher.ssrc),
+        };
+        if let Some(ours) = ours {
+            self.send_rtcp(place, &rtcp::goodbye(&[ours]));
+        }
+        self.dtls.close(self.now, place);
+        self.send_dtls();
+    }
+
+    fn publisher_left(&mut self, place: u32, id: crate::PeerId, camera: CameraKey) {
+        self.publishers.retain(|p| *p != place);
+        if self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place))) {
+            self.set_origin(camera, None, &[]);
+            let message = ShardMessage::Origin { camera, origin: None, encodings: Vec::new() };
+            self.outputs.push_back(Output::ToAllShards(message));
+            self.notify(Notice::Unpublished(id, camera));
+        }
+    }
+
+    /// Tells datagrams apart (RFC 7983).
+    pub(super) fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
+        match bytes.first() {
+            Some(0..=3) => self.receive_stun(from, bytes),
+            Some(20..=63) => self.receive_dtls(from, bytes),
+            Some(128..=191) => self.receive_srtp(from, bytes),
+            _ => self.counters.refused_unknown_address += 1,
+        }
+    }
+
+    fn receive_stun(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let now = self.now;
+        let request = BindingRequest::read(bytes);
+        let place = request.as_ref().and_then(|r| self.by_ufrag.get(&r.ufrag).copied());
+        let peer = place.and_then(|place| self.peers[place as usize].as_mut());
+        let (Some(request), Some(place), Some(peer)) = (request, place, peer) else {
+            self.counters.refused_stun += 1;
+            return;
+        };
+        let Some(reply) = request.answer(&peer.ice, from, self.provider.crypto()) else {
+            self.counters.refused_stun += 1;
+            return;
+        };
+        peer.heard = now;
+        if !peer.validated.contains(&from) {
+            if peer.validated.len() == MAX_VALIDATED {
+                let oldest = peer.validated.remove(0);
+                self.by_address.remove(&oldest);
+            }
+            peer.validated.push(from);
+        }
+        if reply.nominated || peer.address.is_none() {
+            peer.address = Some(from);
+        }
+        self.by_address.insert(from, place);
+        self.send_datagram(from, reply.response);
+    }
+
+    fn receive_dtls(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let known = self.by_address.get(&from).copied().and_then(|place| Some((place, self.peer(place)?.fingerprint)));
+        let Some((place, fingerprint)) = known else {
+            self.counters.refused_unknown_address += 1;
+            return;
+        };
+        let progress = self.dtls.read(self.now, place, bytes, fingerprint);
+        self.send_dtls();
+        match progress {
+            Ok(Progress::Going) => {}
+            Ok(Progress::Up(session)) => self.up(place, *session),
+            Ok(Progress::Closed) => self.remove(place, Ended::Left),
+            Err(error) => {
+                self.counters.refused_dtls += 1;
+                let connected = self.peer(place).is_some_and(|p| p.inbound.is_some());
+                tracing::debug!(place, %error, connected, "DTLS datagram refused");
+                if !connected && !matches!(error, crate::dtls::DtlsError::Protocol(_)) {
+                    self.remove(place, Ended::Handshake);
+                }
+            }
+        }
+    }
+
+    /// The handshake is complete: media may flow.
+    fn up(&mut self, place: u32, session: Session) {
+        let Some(peer) = self.peers[place as usize].as_mut() else { return };
+        peer.inbound = Some(session.inbound);
+        peer.rtcp_out = Some(session.rtcp_out);
+        let id = peer.id;
+        self.handshaking.retain(|p| *p != place);
+        match &mut peer.role {
+            Role::Viewer(viewer) => {
+                let media = &viewer.media;
+                let types = media.payload_types;
+                let header = HeaderTemplate::new(media.ssrc, types.media, media.extensions);
+                let rtx = types.rtx.map(|rtx| HeaderTemplate::new(media.rtx_ssrc, rtx, media.extensions));
+                viewer.out = Some(Outbound::new(session.sealer, header, rtx));
+                self.notify(Notice::Connected(id));
+                self.join(place);
+            }
+            Role::Publisher(publisher) => {
+                let (camera, encodings) = (publisher.camera, publisher.media.encodings.clone());
+                self.publishers.push(place);
+                self.notify(Notice::Connected(id));
+                self.notify(Notice::Published(id, camera));
+                self.set_origin(camera, Some(Origin::Here(place)), &encodings);
+                let origin = Some(self.config.shard);
+                self.outputs.push_back(Output::ToAllShards(ShardMessage::Origin { camera, origin, encodings }));
+            }
+        }
+    }
+
+    fn receive_srtp(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let place = self.by_address.get(&from).copied();
+        let inbound = place.and_then(|p| self.peers[p as usize].as_mut()?.inbound.as_mut());
+        let (Some(place), Some(inbound)) = (place, inbound) else {
+            self.counters.refused_unknown_address += 1;
+            return;
+        };
+        let is_rtcp = rtp::is_rtcp(bytes);
+        let plain = if is_rtcp { inbound.decrypt_rtcp(bytes) } else { inbound.decrypt_rtp(bytes) };
+        let Ok(plain) = plain else {
+            self.counters.refused_srtp += 1;
+            return;
+        };
+        let now = self.now;
+        if let Some(peer) = self.peer_mut(place) {
+            peer.heard = now;
+        }
+        let is_publisher = matches!(self.peer(place).map(|p| &p.role), Some(Role::Publisher(_)));
+        match (is_rtcp, is_publisher) {
+            (true, true) => self.publisher_reports(place, &plain),
+            (true, false) => self.viewer_reports(place, &plain),
+            (false, true) => self.ingest(place, &plain.freeze()),
+            (false, false) => self.counters.refused_rtp += 1,
+        }
+    }
+
+    /// Encrypts and sends an RTCP datagram.
+    pub(super) fn send_rtcp(&mut self, place: u32, plain: &[u8]) {
+        let Some(peer) = self.peer_mut(place) else { return };
+        let (Some(to), Some(context)) = (peer.address, peer.rtcp_out.as_mut()) else { return };
+        if let Ok(sealed) = context.encrypt_rtcp(plain) {
+            self.send_datagram(to, sealed.into());
+        }
+    }
+
+    pub(super) fn send_dtls(&mut self) {
+        while let Some((place, datagram)) = self.dtls.poll_transmit() {
+            if let Some(to) = self.peer(place).and_then(|p| p.address) {
+                self.send_datagram(to, datagram.into());
+            }
+        }
+    }
+
+    /// Hears another shard.
+    pub(super) fn hear(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Origin { camera, origin, encodings } => {
+                self.set_origin(camera, origin.map(Origin::Shard), &encodings);
+            }
+            ShardMessage::Subscribe { encoding, from } => self.subscribed(encoding, from),
+            ShardMessage::Unsubscribe { encoding, from } => self.unsubscribed(encoding, from),
+            ShardMessage::Batch { encoding, packets } => self.take_batch(encoding, &packets),
+            ShardMessage::Restarted { encoding } => {
+                if let Some(slot) = self.encoding_slots.get(&encoding) {
+                    self.restarted(*slot);
+                }
+            }
+            ShardMessage::Clock { encoding, pair } => {
+                if let Some(slot) = self.encoding_slots.get(&encoding) {
+                    self.encodings[*slot].clock = Some(pair);
+                }
+            }
+            ShardMessage::KeyframeRequest { encoding } => {
+                if let Some(slot) = self.encoding_slots.get(&encoding) {
+                    self.request_keyframe(*slot);
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Datagram { from, bytes } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
+            Self::Connect(peer) => write!(f, "Connect({:?})", peer.id),
+            Self::Disconnect(id) => write!(f, "Disconnect({id:?})"),
+            Self::FromShard(message) => write!(f, "FromShard({message:?})"),
+            Self::Timeout => f.write_str("Timeout"),
+        }
+    }
+}

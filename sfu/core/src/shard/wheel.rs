@@ -1,0 +1,74 @@
+//! What happens with time: one wheel for all peers, each visited once a second, spread over its slots.
+
+use super::{Ended, Role, Shard};
+use std::time::Duration;
+
+/// Slots of the wheel.
+const SLOTS: usize = 50;
+/// From one slot to the next: a turn takes a second.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Shard {
+    pub(super) fn turn_wheel(&mut self) {
+        let now = self.now;
+        let due: Vec<usize> = self.gathering.iter().filter(|(_, at)| **at <= now).map(|(slot, _)| *slot).collect();
+        for slot in due {
+            self.pass_on(slot);
+        }
+        if !self.catching_up.is_empty() && self.next_burst <= now {
+            self.continue_bursts();
+        }
+        if self.next_tick <= now {
+            // After a pause the wheel goes on from now: missed visits are not made up for.
+            self.next_tick = (self.next_tick + TICK).max(now);
+            self.tick = (self.tick + 1) % SLOTS;
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        for place in self.handshaking.clone() {
+            if self.dtls.handle_timeout(self.now, place).is_err() {
+                self.remove(place, Ended::Handshake);
+            }
+        }
+        self.send_dtls();
+        for place in self.publishers.clone() {
+            self.ask_for_missing(place);
+        }
+        for place in (self.tick..self.peers.len()).step_by(SLOTS) {
+            self.visit_peer(place as u32);
+        }
+        for slot in (self.tick..self.encodings.len()).step_by(SLOTS) {
+            self.visit_encoding(slot);
+        }
+    }
+
+    fn visit_peer(&mut self, place: u32) {
+        let now = self.now;
+        let Some(peer) = self.peer(place) else { return };
+        let is_up = peer.inbound.is_some();
+        if peer.until.is_some_and(|until| now >= until) {
+            return self.remove(place, Ended::GrantOver);
+        }
+        if !is_up && now >= peer.since + self.config.connect_timeout {
+            return self.remove(place, Ended::NeverConnected);
+        }
+        if is_up && now >= peer.heard + self.config.silence_timeout {
+            return self.remove(place, Ended::Silent);
+        }
+        match &peer.role {
+            Role::Viewer(_) => self.send_sender_report(place),
+            Role::Publisher(_) => self.report_reception(place),
+        }
+    }
+
+    fn visit_encoding(&mut self, slot: usize) {
+        if self.encodings[slot].lingers_until.is_some_and(|at| self.now >= at) {
+            self.let_go(slot);
+        }
+        if self.encodings[slot].arbiter.due(self.now) {
+            self.ask_for_keyframe(slot);
+        }
+    }
+}
