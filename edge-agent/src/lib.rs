@@ -1,1 +1,21 @@
-//! x
+//! The box at the site: pulls cameras by RTSP, publishes what is wanted by WHIP, and says how everything is.
+//!
+//! ```text
+//! rtsp, synthetic -> timeline, h264 -> feed (gop) -> publish (packetize, WHIP, WebRTC) -> media node
+//! link: WebSocket to signaling; wanted encodings and grants come down, health goes up
+//! ```
+//! Both streams of a camera are always pulled; what nobody wants is not sent.
+
+pub mod backoff;
+pub mod config;
+pub mod feed;
+pub mod gop;
+pub mod grant;
+pub mod h264;
+pub mod health;
+pub mod packetize;
+pub mod rtsp;
+pub mod source;
+pub mod synthetic;
+pub mod timeline;
+pub mod tls;

@@ -1,0 +1,66 @@
+//! The publish grant that the agent shows to signaling, and its renewals.
+
+use crate::config::{Config, Token};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+use tokio::io::AsyncWriteExt;
+
+/// Holds the current grant: in memory, or in a file that others may renew too.
+#[derive(Debug)]
+pub struct Keeper {
+    token: Mutex<Option<Token>>,
+    file: Option<PathBuf>,
+}
+
+/// The grant's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("grant file {}: {source}", file.display())]
+pub struct Unavailable {
+    file: PathBuf,
+    source: io::Error,
+}
+
+impl Keeper {
+    /// The grant that the configuration names.
+    pub fn new(config: &Config) -> Self {
+        Self { token: Mutex::new(config.grant.clone()), file: config.grant_file.clone() }
+    }
+
+    /// The grant to show now. A file is read anew each time, so that an operator can replace it under a running agent.
+    pub async fn current(&self) -> Result<Token, Unavailable> {
+        if let Some(file) = &self.file {
+            match tokio::fs::read_to_string(file).await {
+                Ok(text) => return Ok(Token::from(text.trim().to_owned())),
+                Err(source) => {
+                    return self.remembered().ok_or_else(|| Unavailable { file: file.clone(), source });
+                }
+            }
+        }
+        self.remembered().ok_or_else(|| Unavailable { file: PathBuf::new(), source: io::ErrorKind::NotFound.into() })
+    }
+
+    /// Takes a renewed grant. It is in use even if it cannot be written to its file.
+    pub async fn renew(&self, token: Token) -> Result<(), Unavailable> {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        let Some(file) = &self.file else { return Ok(()) };
+        replace(file, token.secret()).await.map_err(|source| Unavailable { file: file.clone(), source })
+    }
+
+    fn remembered(&self) -> Option<Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Replaces a file in one step, readable by its owner only.
+async fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&new).await?;
+    written.write_all(text.as_bytes()).await?;
+    written.sync_all().await?;
+    tokio::fs::rename(&new, file).await
+}
