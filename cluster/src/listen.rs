@@ -70,27 +70,36 @@ pub struct Listener {
 impl Listener {
     /// Binds a listener that strangers may reach: TLS, or plain HTTP on loopback.
     pub fn public(config: &Config) -> Result<Self, Error> {
-        if config.tls.is_none() && !config.addr.ip().is_loopback() {
-            return Err(Error::Plain(config.addr));
-        }
-        Self::bind(config)
+        Self::check_public(config).and_then(|tls| Self::bind(config, tls))
     }
 
     /// Binds a listener that only our own services may reach: mutual TLS, or loopback.
     pub fn internal(config: &Config) -> Result<Self, Error> {
-        let mutual = config.tls.as_ref().is_some_and(|t| t.client_ca.is_some());
-        if config.tls.is_some() && !mutual && !config.addr.ip().is_loopback() {
-            return Err(Error::NotMutual(config.addr));
-        }
-        Self::public(config)
+        Self::check_internal(config).and_then(|tls| Self::bind(config, tls))
     }
 
-    fn bind(config: &Config) -> Result<Self, Error> {
-        let tls = config.tls.as_ref().map(tls::server).transpose()?.map(Arc::new);
+    /// What [`Listener::public`] checks before it binds, certificate files included.
+    pub fn check_public(config: &Config) -> Result<Option<tls::ServerConfig>, Error> {
+        if config.tls.is_none() && !config.addr.ip().is_loopback() {
+            return Err(Error::Plain(config.addr));
+        }
+        Ok(config.tls.as_ref().map(tls::server).transpose()?)
+    }
+
+    /// What [`Listener::internal`] checks before it binds, certificate files included.
+    pub fn check_internal(config: &Config) -> Result<Option<tls::ServerConfig>, Error> {
+        let mutual = config.tls.as_ref().is_none_or(|t| t.client_ca.is_some());
+        if !mutual && !config.addr.ip().is_loopback() {
+            return Err(Error::NotMutual(config.addr));
+        }
+        Self::check_public(config)
+    }
+
+    fn bind(config: &Config, tls: Option<tls::ServerConfig>) -> Result<Self, Error> {
         let bind_error = |source| Error::Bind { addr: config.addr, source };
         let socket = TcpListener::bind(config.addr).map_err(bind_error)?;
         let addr = socket.local_addr().map_err(bind_error)?;
-        Ok(Self { socket, addr, tls })
+        Ok(Self { socket, addr, tls: tls.map(Arc::new) })
     }
 
     /// The address it is bound to, with the port it got.

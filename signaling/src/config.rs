@@ -1,0 +1,121 @@
+//! The service's configuration: one YAML file, then `SUNROOM_*` variables, where `__` goes a level down
+//! (`SUNROOM_LISTEN__ADDR`). Invariant: a key that nobody reads is an error, and every error names its key.
+
+use axum::http::HeaderValue;
+use cluster::{listen, tls};
+use figment::{
+    Figment,
+    providers::{Env, Format, Yaml},
+};
+use protocol::grant::{Jwks, Verifier};
+use serde::{Deserialize, Serialize};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Everything the service reads at its start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where browsers, WHIP clients and agents connect.
+    pub listen: listen::Config,
+    /// Where health and metrics are asked for.
+    pub internal: listen::Config,
+    /// Whose grants are good.
+    pub grants: Grants,
+    /// Which pages may call from a browser.
+    #[serde(default)]
+    pub cors: Cors,
+    /// Shown to nodes that are reached by mutual TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_identity: Option<tls::Identity>,
+}
+
+/// Whose grants are good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    /// The issuer (claim `iss`).
+    pub issuer: String,
+    /// JSON file with the issuer's public keys (RFC 7517), read at the start.
+    pub jwks_file: PathBuf,
+}
+
+/// Which pages may call from a browser (the Fetch standard's CORS protocol).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Allowed origins, such as `https://app.example`. Empty allows every origin, which is safe here: calls carry a
+    /// bearer token, never cookies, so a foreign page can do nothing that its own server could not.
+    #[serde(default, with = "origins", skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<HeaderValue>,
+}
+
+mod origins {
+    use super::HeaderValue;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<HeaderValue>, D::Error> {
+        let texts = Vec::<String>::deserialize(d)?;
+        let parse = |t: String| match t.split_once("://") {
+            Some((_, host)) if !host.is_empty() && !host.contains('/') => t.parse().map_err(Error::custom),
+            _ => Err(Error::custom(format!("'{t}' is no origin; write scheme://host or scheme://host:port"))),
+        };
+        texts.into_iter().map(parse).collect()
+    }
+
+    pub(super) fn serialize<S: Serializer>(origins: &[HeaderValue], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(origins.iter().map(|o| String::from_utf8_lossy(o.as_bytes())))
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file is out of reach.
+    #[error("{path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A key is missing, unknown, or its value is of the wrong kind.
+    #[error(transparent)]
+    Invalid(#[from] Box<figment::Error>),
+    /// `grants.jwks_file` holds no key set.
+    #[error("grants.jwks_file: {path}: {reason}")]
+    Jwks {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads the file, then the environment.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let text = read(path)?;
+        let figment = Figment::from(Yaml::string(&text)).merge(Env::prefixed("SUNROOM_").split("__"));
+        figment.extract().map_err(|e| LoadError::Invalid(Box::new(e)))
+    }
+}
+
+impl Grants {
+    /// The verifier of this issuer's grants.
+    pub fn verifier(&self) -> Result<Verifier, LoadError> {
+        let unusable = |reason: String| LoadError::Jwks { path: self.jwks_file.clone(), reason };
+        let text = read(&self.jwks_file)?;
+        let keys: Jwks = serde_json::from_str(&text).map_err(|e| unusable(format!("not a JWKS: {e}")))?;
+        if keys.keys.is_empty() {
+            return Err(unusable("it holds no key, so no grant could ever be good".into()));
+        }
+        Ok(Verifier::new(&self.issuer, &keys))
+    }
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    std::fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.into(), source })
+}

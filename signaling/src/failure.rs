@@ -1,0 +1,138 @@
+//! Every way a call can fail, and how that is said: as problem details (RFC 9457). Invariant: each failure has one
+//! status and one stable code, and says what to do.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use cluster::NodeError;
+use protocol::{CameraId, Problem, grant::Refused, node::MAX_SDP};
+
+/// Seconds after which a call that found no node may be made again: a node's lease, so that the directory knows better.
+const RETRY_AFTER: &str = "3";
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("no grant; send 'Authorization: Bearer' with one")]
+    NoGrant,
+    #[error(transparent)]
+    Grant(#[from] Refused),
+    #[error("the grant does not name camera {0}; ask for one that does")]
+    CameraNotGranted(CameraId),
+    #[error("'{0}' is no camera id; it is a UUID")]
+    NoSuchCamera(String),
+    #[error("there is no such connection, or it is not this grant's; it may have ended")]
+    NoSuchConnection,
+    #[error("there is nothing here; see docs/signaling.md for what is")]
+    NoSuchPage,
+    #[error("this method is not for this address; see the Allow header")]
+    Method,
+    #[error("trickle ICE and ICE restarts are not supported yet; gather candidates before the offer, or connect anew")]
+    Patch,
+    #[error("the body is to be an SDP offer with 'Content-Type: application/sdp'")]
+    MediaType,
+    #[error("an SDP offer may have {MAX_SDP} bytes at most")]
+    TooLarge,
+    #[error("the body is no SDP offer: {0}")]
+    Offer(&'static str),
+    #[error("the query is not understood: {0}")]
+    Query(String),
+    #[error("this address is a WebSocket: {0}")]
+    NoWebSocket(String),
+    #[error("no media node takes connections now; try again")]
+    NoNode,
+    #[error("the media node's answer is no SDP answer")]
+    Answer,
+    #[error("not done within 10 s; try again")]
+    Time,
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error("{0}; try again")]
+    Directory(#[from] cluster::Error),
+}
+
+impl Failure {
+    fn status_and_code(&self) -> (u16, &'static str) {
+        match self {
+            Self::NoGrant => (401, "no_grant"),
+            Self::Grant(Refused::Expired) => (401, "grant_expired"),
+            Self::Grant(Refused::Audience(_)) => (403, "grant_audience"),
+            Self::Grant(Refused::Invalid(_) | Refused::TooLong) => (401, "grant_invalid"),
+            Self::CameraNotGranted(_) => (403, "camera_not_granted"),
+            Self::NoSuchCamera(_) => (404, "no_such_camera"),
+            Self::NoSuchConnection => (404, "no_such_connection"),
+            Self::NoSuchPage => (404, "not_found"),
+            Self::Method => (405, "method_not_allowed"),
+            Self::Patch => (405, "no_trickle"),
+            Self::MediaType => (415, "not_sdp"),
+            Self::TooLarge => (413, "too_large"),
+            Self::Offer(_) => (400, "malformed_sdp"),
+            Self::Query(_) => (400, "malformed_query"),
+            Self::NoWebSocket(_) => (400, "not_a_websocket"),
+            Self::NoNode => (503, "no_node"),
+            Self::Answer | Self::Node(NodeError::Malformed { .. }) => (502, "node_answer"),
+            Self::Time => (503, "too_slow"),
+            Self::Node(NodeError::Unreachable { .. }) => (503, "node_unreachable"),
+            Self::Node(NodeError::Refused(_)) => (502, "node_refuses"),
+            Self::Directory(_) => (503, "directory_unavailable"),
+        }
+    }
+
+    fn problem(self) -> Problem {
+        let (status, code) = self.status_and_code();
+        match self {
+            // What a node says of the caller's offer, or of its own room, is for the caller; the rest is between us.
+            Self::Node(NodeError::Refused(p)) if matches!(p.status, 400 | 406 | 409 | 422 | 503) => p,
+            Self::Node(NodeError::Unreachable { .. }) => {
+                Problem::new(status, code, "the media node is away; try again")
+            }
+            other => Problem::new(status, code, other.to_string()),
+        }
+    }
+
+    /// RFC 6750, section 3.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::NoGrant => Some("Bearer"),
+            Self::Grant(Refused::Audience(_)) => Some(r#"Bearer error="insufficient_scope""#),
+            Self::Grant(_) => Some(r#"Bearer error="invalid_token""#),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match &self {
+            Self::Node(NodeError::Refused(p)) => tracing::info!(status = p.status, code = p.code, "node refuses"),
+            Self::Node(e) => tracing::warn!(error = %e, "node call failed"),
+            Self::Directory(e) => tracing::error!(error = %e, "directory call failed"),
+            other => tracing::debug!(reason = %other, "refused"),
+        }
+        let challenge = self.challenge();
+        let problem = self.problem();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).expect("a problem is plain strings and a number");
+        let mut response = (status, body).into_response();
+        let mut set = |name: HeaderName, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, Problem::MEDIA_TYPE);
+        if let Some(challenge) = challenge {
+            set(header::WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            set(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+/// 404 as problem details: the fallback of a router that has no pages.
+pub async fn not_found() -> Response {
+    Failure::NoSuchPage.into_response()
+}
+
+/// 405 as problem details; axum adds `Allow`.
+pub(crate) async fn method_not_allowed() -> Response {
+    Failure::Method.into_response()
+}
