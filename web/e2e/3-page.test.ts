@@ -1,0 +1,95 @@
+// The viewing page as people meet it, with the demo's synthetic cameras.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { launch } from './harness/browser';
+import { ROOT } from './harness/process';
+import { Sunroom } from './harness/sunroom';
+
+const RESULTS = join(ROOT, 'web/test-results');
+
+let sunroom: Sunroom;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  sunroom = await Sunroom.demo(join(ROOT, 'web/dist'));
+  browser = await launch();
+  page = await browser.newPage({ viewport: { width: 1360, height: 820 } });
+  await sunroom.cameras();
+  await mkdir(RESULTS, { recursive: true });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await sunroom?.stop();
+});
+
+/** The picture, small, as numbers. */
+function pixels(): Promise<number[]> {
+  return page.evaluate(() => {
+    const video = document.querySelector('video');
+    const context = new OffscreenCanvas(64, 36).getContext('2d');
+    if (!video || !context) return [];
+    context.drawImage(video, 0, 0, 64, 36);
+    return [...context.getImageData(0, 0, 64, 36).data];
+  });
+}
+
+async function moves(): Promise<void> {
+  const before = await pixels();
+  await expect.poll(async () => (await pixels()).some((v, i) => Math.abs(v - (before[i] ?? 0)) > 24), { timeout: 5_000 }).toBe(true);
+}
+
+async function plays(): Promise<void> {
+  await page.locator('.frame[data-mood=live]').waitFor({ timeout: 15_000 });
+  await moves();
+}
+
+it('shows a moving picture, its delay and its size', async () => {
+  await page.goto(sunroom.origin);
+  expect(await page.title()).toBe('Sunroom');
+  await plays();
+  await page.locator('[data-figure=delay]', { hasText: /^\d+ ms$/ }).waitFor({ timeout: 10_000 });
+  await page.locator('[data-figure=resolution]', { hasText: /^\d+ × \d+$/ }).waitFor({ timeout: 10_000 });
+  await page.screenshot({ path: join(RESULTS, 'page.png') });
+});
+
+it('shows the other camera when it is picked', async () => {
+  const other = page.locator('.camera:not([aria-current])').first();
+  const name = await other.locator('.name').textContent();
+  await other.click();
+  await page.locator('.foot .name', { hasText: name ?? '' }).waitFor();
+  await plays();
+  expect(await page.locator('.camera[aria-current] .name').textContent()).toBe(name);
+  await page.locator('[role=status]', { hasText: `${name}: Live` }).waitFor({ state: 'attached' });
+});
+
+it('shows the small picture when asked', async () => {
+  await page.getByText('Small', { exact: true }).click();
+  await page.locator('[data-figure=resolution]', { hasText: '640 × 360' }).waitFor({ timeout: 10_000 });
+  await moves();
+});
+
+it('suits a phone and the dark', async () => {
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.screenshot({ path: join(RESULTS, 'page-dark.png') });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await plays();
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(overflow, 'pixels that stick out sideways').toBeLessThanOrEqual(0);
+  await page.screenshot({ path: join(RESULTS, 'page-phone.png') });
+});
+
+it('says what to do when watching is refused', async () => {
+  const stranger = await browser.newPage();
+  const problem = { status: 403, title: 'Forbidden', code: 'not_local', detail: 'Demo grants are for this machine.' };
+  await stranger.route('**/v1/demo/grant', (route) =>
+    route.fulfill({ status: 403, contentType: 'application/problem+json', body: JSON.stringify(problem) }),
+  );
+  await stranger.goto(sunroom.origin);
+  await stranger.getByRole('alert').getByText('Watching is not open from here').waitFor();
+  await stranger.getByText(problem.detail).waitFor();
+  await stranger.close();
+});

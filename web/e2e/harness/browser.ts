@@ -1,0 +1,23 @@
+// Chromium without a head, as the tests use it: no sandbox (CI runs as root), no throttling, real local addresses.
+import { chromium, type Browser } from 'playwright-core';
+
+/** Starts it. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
+      '--disable-background-timer-throttling',
+      '--disable-renderer-backgrounding',
+      '--disable-backgrounding-occluded-windows',
+      '--disable-features=WebRtcHideLocalIpsWithMdns',
+    ],
+  });
+}
