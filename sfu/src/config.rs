@@ -1,0 +1,65 @@
+//! Settings of a media node.
+
+use cluster::listen;
+use protocol::NodeId;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Settings of a media node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The node's name, unique in its cluster.
+    pub id: NodeId,
+    /// Where the node API, `/metrics` and health are served: loopback, elsewhere with mutual TLS.
+    pub internal: listen::Config,
+    /// The data plane.
+    pub media: Media,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            id: NodeId("node-1".into()),
+            internal: listen::Config::plain((Ipv4Addr::LOCALHOST, 7400).into()),
+            media: Media::default(),
+        }
+    }
+}
+
+/// The data plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Address that the shards' UDP sockets bind to; `::` takes IPv4 too.
+    pub bind: IpAddr,
+    /// UDP port of the first shard, the others follow; 0 takes free ones.
+    pub port: u16,
+    /// Threads, with a port each; 0 is one a core.
+    pub shards: u16,
+    /// Addresses that viewers and publishers are told, IPv4 and IPv6; empty: those of the machine's interfaces.
+    pub advertise: Vec<IpAddr>,
+    /// Socket buffer for sending and for receiving, in bytes each.
+    pub socket_buffer: usize,
+    /// Most bytes of payload that an encoding keeps for joins and retransmissions.
+    pub ring_bytes: usize,
+    /// How long an encoding stays wanted after its last viewer, in seconds.
+    pub linger_seconds: u64,
+    /// Most connections at a time.
+    pub max_connections: usize,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            bind: Ipv6Addr::UNSPECIFIED.into(),
+            port: 0,
+            shards: 0,
+            advertise: Vec::new(),
+            socket_buffer: 8 << 20,
+            ring_bytes: 8 << 20,
+            linger_seconds: 30,
+            max_connections: 20_000,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The media node as a process of its own.
+
+use anyhow::Context;
+use clap::Parser;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Yaml};
+use sfu::{Config, Node};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Sunroom's media node.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file; `SUNROOM_*` variables (levels joined by `__`) override it.
+    #[arg(long, default_value = "/etc/sunroom/sfu.yaml")]
+    config: PathBuf,
+    /// Read the configuration, say what is wrong with it, and exit.
+    #[arg(long)]
+    check_config: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    let arguments = Arguments::parse();
+    let config: Config = Figment::from(Serialized::defaults(Config::default()))
+        .merge(Yaml::file(&arguments.config))
+        .merge(Env::prefixed("SUNROOM_").split("__"))
+        .extract()
+        .with_context(|| format!("configuration {}", arguments.config.display()))?;
+    if arguments.check_config {
+        return Ok(());
+    }
+    let shutdown = async {
+        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .expect("a signal handler can be set before any other");
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    Node::run(config, Arc::new(cluster::InProcess::new()), shutdown).await?;
+    Ok(())
+}

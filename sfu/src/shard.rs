@@ -1,0 +1,180 @@
+//! A shard's thread: feeds the core from socket, mailbox and clock, and does what the core says.
+
+use crate::mailbox::{Inbox, Mail, Mailbox};
+use crate::socket::{self, Incoming, Outgoing};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use sfu_core::{Arena, Input, Notice, Output, Shard, ShardId, Train};
+use std::net::UdpSocket;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Send buffer that the core seals into: small enough to stay in the second-level cache.
+const ARENA: usize = 256 * 1024;
+/// Batches of datagrams that are received before what they led to is sent.
+const BATCHES_PER_TURN: usize = 4;
+/// How often the figures are renewed.
+const FIGURES_EVERY: Duration = Duration::from_millis(200);
+
+/// What a shard did, for `/metrics`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) core: sfu_core::Counters,
+    pub(crate) socket: socket::Counters,
+    pub(crate) connections: u64,
+    /// CPU time of the thread.
+    pub(crate) cpu: Duration,
+}
+
+/// The figures' place, shared with whoever reads them.
+pub(crate) type SharedFigures = Arc<Mutex<Figures>>;
+
+/// Everything a shard's thread needs.
+pub(crate) struct Thread {
+    pub(crate) id: ShardId,
+    pub(crate) core: Shard,
+    pub(crate) socket: UdpSocket,
+    pub(crate) inbox: Inbox,
+    /// All shards' mailboxes, by number.
+    pub(crate) shards: Vec<Mailbox>,
+    pub(crate) notices: UnboundedSender<(ShardId, Notice)>,
+    pub(crate) figures: SharedFigures,
+}
+
+impl Thread {
+    /// Runs until told to stop.
+    pub(crate) fn run(self) -> std::io::Result<()> {
+        let (incoming, outgoing) = socket::split(self.socket)?;
+        let hands = Hands {
+            id: self.id,
+            outgoing,
+            arena: Arena::new(ARENA),
+            trains: Vec::with_capacity(256),
+            shards: self.shards,
+            notices: self.notices,
+        };
+        turn_until_stopped(self.core, incoming, hands, &self.inbox, &self.figures)
+    }
+}
+
+fn turn_until_stopped(
+    mut core: Shard,
+    mut incoming: Incoming,
+    mut hands: Hands,
+    inbox: &Inbox,
+    figures: &SharedFigures,
+) -> std::io::Result<()> {
+    let mut renewed = Instant::now();
+    loop {
+        wait(&core, &incoming, inbox)?;
+        let now = Instant::now();
+        inbox.hush();
+        while let Some(mail) = inbox.next() {
+            let input = match mail {
+                Mail::Connect(peer) => Input::Connect(peer),
+                Mail::Disconnect(id) => Input::Disconnect(id),
+                Mail::FromShard(message) => Input::FromShard(message),
+                Mail::Stop => {
+                    hands.flush();
+                    return Ok(());
+                }
+            };
+            core.handle(now, input);
+            hands.drain(&mut core);
+        }
+        receive(&mut core, &mut incoming, &mut hands, now);
+        if core.poll_timeout().is_some_and(|at| at <= now) {
+            core.handle(now, Input::Timeout);
+            hands.drain(&mut core);
+        }
+        hands.flush();
+        if now >= renewed + FIGURES_EVERY {
+            renewed = now;
+            *figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures {
+                core: *core.counters(),
+                socket: hands.outgoing.counters,
+                connections: core.peer_count() as u64,
+                cpu: thread_cpu_time(),
+            };
+        }
+    }
+}
+
+/// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures.
+fn wait(core: &Shard, socket: &Incoming, inbox: &Inbox) -> std::io::Result<()> {
+    let until = core.poll_timeout().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
+    let mut fds = [PollFd::new(socket.fd(), PollFlags::POLLIN), PollFd::new(inbox.bell(), PollFlags::POLLIN)];
+    match ppoll(&mut fds, Some(TimeSpec::from(until)), None) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn receive(core: &mut Shard, incoming: &mut Incoming, hands: &mut Hands, now: Instant) {
+    for _ in 0..BATCHES_PER_TURN {
+        let received = incoming.receive(|from, bytes| {
+            core.handle(now, Input::Datagram { from, bytes });
+            hands.drain(core);
+        });
+        match received {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::debug!(%error, "receiving failed"),
+        }
+    }
+}
+
+fn thread_cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}
+
+/// What the core's outputs are done with.
+struct Hands {
+    id: ShardId,
+    outgoing: Outgoing,
+    arena: Arena,
+    trains: Vec<Train>,
+    shards: Vec<Mailbox>,
+    notices: UnboundedSender<(ShardId, Notice)>,
+}
+
+impl Hands {
+    fn drain(&mut self, core: &mut Shard) {
+        while let Some(output) = core.poll_output(&mut self.arena) {
+            match output {
+                Output::Train(train) => self.trains.push(train),
+                Output::Full => self.flush(),
+                other => pass_on(self.id, &self.shards, &self.notices, other),
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.outgoing.send(&self.arena, &self.trains);
+        self.trains.clear();
+        self.arena.clear();
+    }
+}
+
+fn pass_on(id: ShardId, shards: &[Mailbox], notices: &UnboundedSender<(ShardId, Notice)>, output: Output) {
+    match output {
+        Output::ToShard(to, message) => {
+            if let Some(mailbox) = shards.get(usize::from(to.0)) {
+                mailbox.send(Mail::FromShard(message));
+            }
+        }
+        Output::ToAllShards(message) => {
+            for (other, mailbox) in shards.iter().enumerate().filter(|(n, _)| *n != usize::from(id.0)) {
+                tracing::trace!(from = id.0, to = other, "message to all shards");
+                mailbox.send(Mail::FromShard(message.clone()));
+            }
+        }
+        Output::Notice(notice) => {
+            // The receiver is gone only when the node is shutting down.
+            let _ = notices.send((id, notice));
+        }
+        Output::Train(_) | Output::Full => unreachable!("trains are kept by the caller"),
+    }
+}

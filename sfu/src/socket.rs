@@ -1,0 +1,175 @@
+//! A shard's UDP socket: receives many datagrams a call (GRO), sends many trains a call (`sendmmsg` with UDP GSO).
+//!
+//! Invariant: a full socket drops whole trains, and each is counted. Where the kernel or the network card refuses GSO,
+//! the socket goes on without it.
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt, sockopt};
+use quinn_udp::{RecvMeta, UdpSocketState};
+use sfu_core::{Arena, Train};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+/// Datagrams, or runs of them, that are received in one call.
+const RECEIVE_BATCH: usize = 8;
+/// Longest run of datagrams that the kernel hands over.
+const RECEIVE_BUFFER: usize = 65_536;
+/// Trains that are sent in one call.
+const SEND_BATCH: usize = 16;
+
+/// What the socket did, counted since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) trains_dropped: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// The receiving side.
+pub(crate) struct Incoming {
+    socket: Arc<UdpSocket>,
+    state: UdpSocketState,
+    buffers: Vec<Vec<u8>>,
+    metas: [RecvMeta; RECEIVE_BATCH],
+}
+
+/// The sending side.
+pub(crate) struct Outgoing {
+    socket: Arc<UdpSocket>,
+    plain: MultiHeaders<SockaddrStorage>,
+    segmented: MultiHeaders<SockaddrStorage>,
+    has_gso: bool,
+    pub(crate) counters: Counters,
+}
+
+/// Binds a UDP socket with large buffers.
+pub(crate) fn bind(addr: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // The forced variants pass the system's limit but need a privilege; without it the limit decides.
+    if setsockopt(&socket, sockopt::SndBufForce, &buffer).is_err() {
+        socket.set_send_buffer_size(buffer)?;
+    }
+    if setsockopt(&socket, sockopt::RcvBufForce, &buffer).is_err() {
+        socket.set_recv_buffer_size(buffer)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// Both sides of a bound socket. To be called on the thread that uses them.
+pub(crate) fn split(socket: UdpSocket) -> io::Result<(Incoming, Outgoing)> {
+    let socket = Arc::new(socket);
+    let state = UdpSocketState::new((&*socket).into())?;
+    let outgoing = Outgoing {
+        has_gso: state.max_gso_segments() > 1,
+        socket: Arc::clone(&socket),
+        plain: MultiHeaders::preallocate(SEND_BATCH, None),
+        segmented: MultiHeaders::preallocate(SEND_BATCH, Some(nix::cmsg_space!(u16))),
+        counters: Counters::default(),
+    };
+    let buffers = vec![vec![0; RECEIVE_BUFFER]; RECEIVE_BATCH];
+    Ok((Incoming { socket, state, buffers, metas: [RecvMeta::default(); RECEIVE_BATCH] }, outgoing))
+}
+
+impl Incoming {
+    /// What to wait on.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Receives what is there, at most one batch, and hands over each datagram. False when there was nothing.
+    pub(crate) fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) -> io::Result<bool> {
+        let mut slices: Vec<IoSliceMut<'_>> = self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let received = match self.state.recv((&*self.socket).into(), &mut slices, &mut self.metas) {
+            Ok(received) => received,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(e) => return Err(e),
+        };
+        for (meta, buffer) in self.metas.iter().zip(&self.buffers).take(received) {
+            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                each(meta.addr, datagram);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Outgoing {
+    /// Sends all trains. Trains of the same kind that follow each other share a system call.
+    pub(crate) fn send(&mut self, arena: &Arena, trains: &[Train]) {
+        let mut rest = trains;
+        while let Some(first) = rest.first() {
+            let segment = self.segment_of(first);
+            let same = rest.iter().take(SEND_BATCH).take_while(|t| self.segment_of(t) == segment).count();
+            let (group, after) = rest.split_at(same);
+            self.send_group(arena, group, segment);
+            rest = after;
+        }
+    }
+
+    /// The segment length to ask of the kernel, for trains of more than one packet.
+    fn segment_of(&self, train: &Train) -> Option<u16> {
+        (self.has_gso && train.bytes.len() > train.segment).then_some(train.segment as u16)
+    }
+
+    fn send_group(&mut self, arena: &Arena, group: &[Train], segment: Option<u16>) {
+        if segment.is_none() && group.iter().any(|t| t.bytes.len() > t.segment) {
+            return self.send_apart(arena, group);
+        }
+        let mut rest = group;
+        while !rest.is_empty() {
+            match self.send_some(arena, rest, segment) {
+                Ok(sent) => {
+                    self.counters.bytes_out += rest[..sent].iter().map(|t| t.bytes.len() as u64).sum::<u64>();
+                    rest = &rest[sent..];
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EIO | Errno::EINVAL) if segment.is_some() => {
+                    tracing::warn!("the network refuses UDP segmentation offload; sending without it");
+                    self.has_gso = false;
+                    return self.send_apart(arena, rest);
+                }
+                Err(_) => {
+                    self.counters.trains_dropped += 1;
+                    rest = &rest[1..];
+                }
+            }
+        }
+    }
+
+    /// Sends every packet as a datagram of its own.
+    fn send_apart(&mut self, arena: &Arena, group: &[Train]) {
+        for train in group {
+            let ends = train.bytes.clone().step_by(train.segment).skip(1).chain([train.bytes.end]);
+            let starts = train.bytes.clone().step_by(train.segment);
+            let packets: Vec<Train> = starts
+                .zip(ends)
+                .map(|(start, end)| Train { to: train.to, bytes: start..end, segment: end - start })
+                .collect();
+            for chunk in packets.chunks(SEND_BATCH) {
+                self.send_group(arena, chunk, None);
+            }
+        }
+    }
+
+    /// One system call; returns how many trains left, at least one.
+    fn send_some(&mut self, arena: &Arena, trains: &[Train], segment: Option<u16>) -> nix::Result<usize> {
+        let slices: Vec<[IoSlice<'_>; 1]> = trains.iter().map(|t| [IoSlice::new(arena.bytes(t))]).collect();
+        let addresses: Vec<Option<SockaddrStorage>> = trains.iter().map(|t| Some(t.to.into())).collect();
+        let fd = self.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let sent = match &segment {
+            None => sendmmsg(fd, &mut self.plain, &slices, &addresses, [], flags)?.count(),
+            Some(size) => {
+                let control = [ControlMessage::UdpGsoSegments(size)];
+                sendmmsg(fd, &mut self.segmented, &slices, &addresses, control, flags)?.count()
+            }
+        };
+        Ok(sent.max(1))
+    }
+}
