@@ -130,10 +130,13 @@ impl StreamBoard {
 
     /// What the stream's supervisor is doing, and why in plain words.
     pub fn set_state(&self, state: StreamState, detail: Option<String>) {
-        self.change(|s| s.state != state || s.detail != detail, |s| {
-            s.state = state;
-            s.detail.clone_from(&detail);
-        });
+        self.change(
+            |s| s.state != state || s.detail != detail,
+            |s| {
+                s.state = state;
+                s.detail.clone_from(&detail);
+            },
+        );
     }
 
     /// What the supervisor was last doing.

@@ -6,6 +6,7 @@
 //! ```
 //! Both streams of a camera are always pulled; what nobody wants is not sent.
 
+mod agent;
 pub mod backoff;
 pub mod config;
 pub mod feed;
@@ -13,9 +14,14 @@ pub mod gop;
 pub mod grant;
 pub mod h264;
 pub mod health;
+pub mod link;
 pub mod packetize;
+pub mod publish;
 pub mod rtsp;
+pub mod signaling;
 pub mod source;
 pub mod synthetic;
 pub mod timeline;
 pub mod tls;
+
+pub use agent::{Error, run};

@@ -104,12 +104,8 @@ impl FromStr for Picture {
         let number = |s: &str| s.parse::<u32>().map_err(|_| InvalidSource::Picture(text.into()));
         let (width, height) = (number(width)?, number(height)?);
         let default_kbps = (width.saturating_mul(height) / 600).clamp(100, 4000);
-        let picture = Self {
-            width,
-            height,
-            kbps: kbps.map_or(Ok(default_kbps), number)?,
-            fps: fps.map_or(Ok(25), number)?,
-        };
+        let picture =
+            Self { width, height, kbps: kbps.map_or(Ok(default_kbps), number)?, fps: fps.map_or(Ok(25), number)? };
         let in_range = width % 80 == 0
             && (160..=1920).contains(&width)
             && height % 2 == 0

@@ -1,0 +1,82 @@
+//! The whole agent: one task a stream, one a camera, one for the link.
+
+use crate::{
+    config::{Camera, Config, InvalidConfig},
+    feed::Feed,
+    grant::{self, Keeper},
+    health::{Board, StreamBoard},
+    link::Link,
+    publish::{Publisher, Wanted},
+    rtsp,
+    signaling::{SetupError, Signaling},
+    source::Source,
+    synthetic,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::{sync::watch, task::JoinSet};
+use tracing::{Instrument, info_span};
+
+/// The agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What it was told.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The grant.
+    #[error(transparent)]
+    Grant(#[from] grant::Unavailable),
+    /// The way to signaling.
+    #[error(transparent)]
+    Signaling(#[from] SetupError),
+}
+
+/// Runs the agent until `shutdown` is done; then ends its WHIP sessions.
+///
+/// # Errors
+/// Only before anything is started: what goes wrong later is tried again, logged and reported as health.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    config.check()?;
+    let keeper = Keeper::new(&config);
+    keeper.current().await?;
+    let signaling = Signaling::new(&config, Arc::new(keeper))?;
+    let board = Board::new(&config.cameras);
+    let stop = watch::Sender::new(false);
+    let (mut pulling, mut publishing) = (JoinSet::new(), JoinSet::new());
+    let mut wanted = BTreeMap::new();
+    for camera in &config.cameras {
+        let Some(camera_board) = board.camera(camera.id) else { continue };
+        let mut feeds = Vec::new();
+        for (rid, source) in camera.streams() {
+            let Some(stream_board) = camera_board.stream(&rid) else { continue };
+            let feed = Feed::default();
+            let span = info_span!("stream", camera = %camera.id, %rid);
+            pulling.spawn(pull(camera.clone(), source, feed.clone(), stream_board.clone()).instrument(span));
+            feeds.push((rid, feed));
+        }
+        let wants = watch::Sender::new(Wanted::default());
+        let publisher = Publisher {
+            camera: camera.id,
+            feeds,
+            wanted: wants.subscribe(),
+            board: camera_board.clone(),
+            signaling: signaling.clone(),
+        };
+        wanted.insert(camera.id, wants);
+        let span = info_span!("publish", camera = %camera.id);
+        publishing.spawn(publisher.run(stop.subscribe()).instrument(span));
+    }
+    tracing::info!(cameras = config.cameras.len(), "edge agent started");
+    pulling.spawn(Link { signaling, board, wanted }.run());
+    shutdown.await;
+    stop.send_replace(true);
+    while publishing.join_next().await.is_some() {}
+    pulling.shutdown().await;
+    Ok(())
+}
+
+async fn pull(camera: Camera, source: Source, feed: Feed, board: StreamBoard) {
+    match source {
+        Source::Rtsp(address) => rtsp::pull(address, camera.transport, feed, board).await,
+        Source::Synthetic(picture) => synthetic::pull(picture, camera.name, feed, board).await,
+    }
+}

@@ -1,0 +1,308 @@
+//! One WebRTC peer connection that sends a camera's encodings.
+//!
+//! Invariant: every RTP packet carries the `mid` and `rid` header extensions, each of constant size (RFC 8852,
+//! RFC 8843), so that packets of one payload size are equally long.
+
+use super::feedback::{KeyframeRequests, requested};
+use crate::{
+    backoff::random_u32,
+    signaling::{Signaling, WhipError},
+};
+use bytes::Bytes;
+use protocol::{CameraId, Rid};
+use rtc::{
+    interceptor::{NackResponderBuilder, Slot},
+    rtcp, rtp,
+    rtp_transceiver::rtp_sender::{
+        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+        RTCRtpHeaderExtensionCapability, RtpCodecKind,
+    },
+};
+use std::{
+    net::{Ipv6Addr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::watch, time::timeout};
+use url::Url;
+use webrtc::{
+    media_stream::{
+        MediaStreamTrack,
+        track_local::{TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP},
+    },
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngine, SettingEngineBuilder,
+        SrtpProtectionProfile,
+    },
+    rtp_transceiver::RtpSender,
+};
+
+const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+const PAYLOAD_TYPE: u8 = 96;
+/// Packets kept per encoding for retransmission: more than a 720p GOP's burst. A power of two.
+const RETRANSMIT: u16 = 2048;
+/// Application-most: the stack's own interceptors see all RTCP first.
+const FEEDBACK_SLOT: usize = 14_000;
+/// Host candidates come at once; the node finds the others by itself (peer-reflexive, RFC 8445).
+const GATHERING: Duration = Duration::from_millis(500);
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// No connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The stack.
+    #[error("WebRTC: {0}")]
+    Stack(#[from] webrtc::error::Error),
+    /// Signaling.
+    #[error(transparent)]
+    Whip(#[from] WhipError),
+    /// The node's answer leaves out what is needed.
+    #[error("the answer does not accept {0}")]
+    NotAccepted(&'static str),
+    /// ICE or DTLS failed.
+    #[error("the media node cannot be reached (UDP may be blocked)")]
+    Unreachable,
+}
+
+/// A connected peer.
+pub(super) struct Peer {
+    connection: Arc<dyn PeerConnection>,
+    track: Arc<TrackLocalStaticRTP>,
+    state: watch::Receiver<RTCPeerConnectionState>,
+    session: Url,
+    encodings: Vec<EncodingTrack>,
+}
+
+/// Where one encoding's packets go.
+#[derive(Clone)]
+pub(super) struct EncodingTrack {
+    pub(super) rid: Rid,
+    pub(super) ssrc: u32,
+    track: Arc<TrackLocalStaticRTP>,
+    header: rtp::Header,
+}
+
+struct Handler {
+    gathering: watch::Sender<RTCIceGatheringState>,
+    state: watch::Sender<RTCPeerConnectionState>,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathering.send_replace(state);
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        self.state.send_replace(state);
+    }
+}
+
+impl Peer {
+    /// Offers the encodings, and waits until media can flow.
+    pub(super) async fn connect(signaling: &Signaling, camera: CameraId, rids: &[Rid]) -> Result<Self, ConnectError> {
+        let handler = Arc::new(Handler {
+            gathering: watch::Sender::new(RTCIceGatheringState::New),
+            state: watch::Sender::new(RTCPeerConnectionState::New),
+        });
+        let (mut gathering, state) = (handler.gathering.subscribe(), handler.state.subscribe());
+        let connection: Arc<dyn PeerConnection> = Arc::new(
+            PeerConnectionBuilder::new()
+                .with_media_engine(media_engine()?)
+                .with_interceptor_registry(interceptors())
+                .with_setting_engine(settings())
+                .with_udp_addrs(local_addresses(crate::config::is_loopback(signaling.base())))
+                .with_handler(handler)
+                .build()
+                .await?,
+        );
+        let track = Arc::new(TrackLocalStaticRTP::new(media_track(camera, rids)));
+        let sender = connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
+        let offer = connection.create_offer(None).await?;
+        connection.set_local_description(offer).await?;
+        // An incomplete list of candidates is as good: the node is ICE-lite and answers whoever asks.
+        let _ = timeout(GATHERING, gathering.wait_for(|s| *s == RTCIceGatheringState::Complete)).await;
+        let offer = connection.local_description().await.ok_or(ConnectError::NotAccepted("an offer"))?.sdp;
+        let whip = match signaling.publish(camera, offer.clone()).await {
+            Ok(whip) => whip,
+            Err(error) => {
+                close(&connection).await;
+                return Err(error.into());
+            }
+        };
+        let mut peer = Self { connection, track, state, session: whip.url, encodings: Vec::new() };
+        if let Err(error) = peer.establish(&whip.answer, &offer, sender.as_ref()).await {
+            peer.end(signaling).await;
+            return Err(error);
+        }
+        Ok(peer)
+    }
+
+    async fn establish(&mut self, answer: &str, offer: &str, sender: &dyn RtpSender) -> Result<(), ConnectError> {
+        self.connection.set_remote_description(RTCSessionDescription::answer(answer.to_owned())?).await?;
+        let connected = self.state.wait_for(|s| *s == RTCPeerConnectionState::Connected || is_over(*s));
+        match timeout(CONNECTING, connected).await {
+            Ok(Ok(s)) if *s == RTCPeerConnectionState::Connected => {}
+            _ => return Err(ConnectError::Unreachable),
+        }
+        let parameters = sender.get_parameters().await?;
+        let codec = parameters.rtp_parameters.codecs.first().ok_or(ConnectError::NotAccepted("H.264"))?;
+        let extension = |uri: &str| {
+            let found = parameters.rtp_parameters.header_extensions.iter().find(|e| e.uri == uri);
+            found.and_then(|e| u8::try_from(e.id).ok())
+        };
+        let mid_id = extension(MID_URI).ok_or(ConnectError::NotAccepted("the mid header extension"))?;
+        let rid_id = extension(RID_URI).ok_or(ConnectError::NotAccepted("the rid header extension"))?;
+        let mid = offer.lines().find_map(|l| l.strip_prefix("a=mid:")).unwrap_or("0").trim();
+        for coding in self.track.track().await.codings() {
+            let coding = &coding.rtp_coding_parameters;
+            let (Some(ssrc), Ok(rid)) = (coding.ssrc, coding.rid.parse::<Rid>()) else { continue };
+            let mut header = rtp::Header { version: 2, payload_type: codec.payload_type, ssrc, ..Default::default() };
+            header.set_extension(mid_id, Bytes::copy_from_slice(mid.as_bytes()))?;
+            header.set_extension(rid_id, Bytes::copy_from_slice(rid.as_str().as_bytes()))?;
+            self.encodings.push(EncodingTrack { rid, ssrc, track: Arc::clone(&self.track), header });
+        }
+        Ok(())
+    }
+
+    /// The encodings, in the order they were asked for.
+    pub(super) fn encodings(&self) -> &[EncodingTrack] {
+        &self.encodings
+    }
+
+    /// Returns when the connection is lost.
+    pub(super) async fn lost(&self) {
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|s| is_over(*s)).await;
+    }
+
+    /// The SSRCs that the node asks a keyframe of, as it asks. Never returns.
+    pub(super) async fn keyframe_requests(&self, mut asked: impl FnMut(u32)) {
+        while let Some(event) = self.track.poll().await {
+            if let TrackLocalEvent::OnRtcpPacket(packets) = event {
+                packets.iter().flat_map(|p| requested(p.as_ref())).for_each(&mut asked);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Ends the session at the node and here.
+    pub(super) async fn end(self, signaling: &Signaling) {
+        if let Err(error) = signaling.unpublish(self.session).await {
+            tracing::debug!(%error, "the WHIP session was not ended");
+        }
+        close(&self.connection).await;
+    }
+}
+
+impl EncodingTrack {
+    /// Sends one packet; the header extensions are added.
+    pub(super) async fn send(
+        &self,
+        sequence_number: u16,
+        timestamp: u32,
+        marker: bool,
+        payload: Bytes,
+    ) -> Result<(), webrtc::error::Error> {
+        let header = rtp::Header { sequence_number, timestamp, marker, ..self.header.clone() };
+        self.track.write_rtp(rtp::Packet { header, payload }).await
+    }
+
+    /// Sends a sender report.
+    pub(super) async fn report(&self, report: rtcp::sender_report::SenderReport) -> Result<(), webrtc::error::Error> {
+        self.track.write_rtcp(vec![Box::new(report)]).await
+    }
+}
+
+async fn close(connection: &Arc<dyn PeerConnection>) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "the peer connection did not close");
+    }
+}
+
+fn is_over(state: RTCPeerConnectionState) -> bool {
+    use RTCPeerConnectionState::{Closed, Disconnected, Failed};
+    matches!(state, Closed | Disconnected | Failed)
+}
+
+fn h264() -> RTCRtpCodec {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
+    RTCRtpCodec {
+        mime_type: "video/H264".into(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into(),
+        rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")],
+    }
+}
+
+fn media_engine() -> Result<MediaEngine, webrtc::error::Error> {
+    let mut engine = MediaEngine::default();
+    let codec = RTCRtpCodecParameters { rtp_codec: h264(), payload_type: PAYLOAD_TYPE };
+    engine.register_codec(codec, RtpCodecKind::Video)?;
+    for uri in [MID_URI, RID_URI] {
+        let capability = RTCRtpHeaderExtensionCapability { uri: uri.into() };
+        engine.register_header_extension(capability, RtpCodecKind::Video, None)?;
+    }
+    Ok(engine)
+}
+
+/// Retransmission and keyframe requests. Sender reports are ours: the stack's would state the time a packet was sent
+/// for the time it was captured, which is wrong while a cached GOP is sent faster than it was made.
+fn interceptors() -> Registry {
+    Registry::new()
+        .with(Slot::NackResponder, NackResponderBuilder::new().with_size(RETRANSMIT).build())
+        .with(Slot::from(FEEDBACK_SLOT), KeyframeRequests::default())
+}
+
+fn settings() -> SettingEngine {
+    use SrtpProtectionProfile::{Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80};
+    let seconds = |s| Some(Duration::from_secs(s));
+    SettingEngineBuilder::new()
+        .with_srtp_protection_profiles(vec![Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80])
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(true)
+        .with_ice_timeouts(seconds(5), seconds(10), seconds(2))
+        .build()
+}
+
+/// The addresses to send from: every IPv4 interface, the IPv6 address that leads outside, and the loopback interface
+/// where the node may be on this machine.
+fn local_addresses(with_loopback: bool) -> Vec<String> {
+    let mut addresses = vec!["0.0.0.0:0".to_owned()];
+    // Connecting a datagram socket sends nothing; it asks the routing table.
+    let route = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|s| {
+        s.connect("[2001:db8::1]:9")?;
+        s.local_addr()
+    });
+    if let Ok(address) = route {
+        addresses.push(format!("[{}]:0", address.ip()));
+    }
+    if with_loopback {
+        addresses.push("127.0.0.1:0".to_owned());
+    }
+    addresses
+}
+
+fn media_track(camera: CameraId, rids: &[Rid]) -> MediaStreamTrack {
+    let encodings = rids.iter().map(|rid| RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            rid: rid.to_string(),
+            // Zero is not random enough for some receivers, and the rest is as good as any.
+            ssrc: Some(random_u32().max(1)),
+            ..Default::default()
+        },
+        active: true,
+        codec: h264(),
+        ..Default::default()
+    });
+    MediaStreamTrack::new(
+        camera.to_string(),
+        camera.to_string(),
+        "video".to_owned(),
+        RtpCodecKind::Video,
+        encodings.collect(),
+    )
+}

@@ -1,0 +1,161 @@
+//! Sends one encoding over one peer connection while it is wanted.
+//!
+//! Invariant: sequence numbers are contiguous, RTP timestamps never go back, and a sender report that states the
+//! capture time goes out before the first packet, then every second (RFC 3550, section 6.4.1).
+
+use super::peer::EncodingTrack;
+use crate::{
+    backoff::random_u32,
+    feed::{Feed, Subscription},
+    h264::AccessUnit,
+    health::StreamBoard,
+    packetize::{MAX_PAYLOAD, packetize},
+};
+use protocol::Rid;
+use rtc::rtcp::sender_report::SenderReport;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// A cached GOP is sent this many times faster than it was made.
+const SPEED: u32 = 4;
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Frames of more packets than this are spaced, lest they overflow the receiver's socket.
+const LARGE_FRAME: usize = 64;
+/// Packets of a large frame that go out together.
+const CHUNK: usize = 16;
+const CHUNK_INTERVAL: Duration = Duration::from_millis(1);
+/// Ticks from the last frame sent to a GOP that is sent again: one frame at 25 per second.
+const RESTART_STEP: u64 = 3600;
+/// From the NTP epoch, 1900, to the Unix epoch, in seconds.
+const NTP_OFFSET: u64 = 2_208_988_800;
+
+/// The encodings of a camera that somebody wants.
+pub type Wanted = BTreeSet<Rid>;
+
+/// The state of one encoding's RTP stream.
+pub(super) struct Sender {
+    track: EncodingTrack,
+    board: StreamBoard,
+    sequence_number: u16,
+    /// RTP timestamp minus ticks.
+    offset: u64,
+    /// RTP time of the last frame sent, before it is cut to 32 bits.
+    last: Option<u64>,
+    last_report: Option<Instant>,
+    packets: u32,
+    octets: u32,
+}
+
+/// The connection takes no more packets.
+#[derive(Debug, thiserror::Error)]
+#[error("the encoding can no longer be sent: {0}")]
+pub(super) struct Stopped(#[from] webrtc::error::Error);
+
+impl Sender {
+    /// A stream that has sent nothing.
+    pub(super) fn new(track: EncodingTrack, board: StreamBoard) -> Self {
+        // The first number lies in the lower half, so that receivers meet no wrap early on (RFC 3711, section 3.3.1).
+        let sequence_number = (random_u32() >> 17) as u16;
+        let offset = u64::from(random_u32());
+        Self { track, board, sequence_number, offset, last: None, last_report: None, packets: 0, octets: 0 }
+    }
+
+    /// Sends whenever the encoding is wanted, until the connection is gone.
+    pub(super) async fn run(mut self, feed: Feed, mut wanted: watch::Receiver<Wanted>) -> Result<(), Stopped> {
+        let rid = self.track.rid.clone();
+        loop {
+            if wanted.wait_for(|w| w.contains(&rid)).await.is_err() {
+                return Ok(());
+            }
+            self.board.set_sending(true);
+            tracing::debug!(%rid, "encoding starts");
+            let ended = tokio::select! {
+                sent = self.stream(feed.subscribe()) => sent,
+                _ = wanted.wait_for(|w| !w.contains(&rid)) => Ok(()),
+            };
+            self.board.set_sending(false);
+            tracing::debug!(%rid, "encoding pauses");
+            ended?;
+        }
+    }
+
+    /// Sends a subscription until it ends: the cached GOP at [`SPEED`], then live.
+    async fn stream(&mut self, mut subscription: Subscription) -> Result<(), Stopped> {
+        let mut start = None;
+        // A subscriber that was too slow starts anew with the then current GOP.
+        while let Ok(Some(unit)) = subscription.next().await {
+            let (began, first) = *start.get_or_insert((Instant::now(), unit.ticks));
+            let elapsed = Duration::from_micros(unit.ticks.saturating_sub(first) * 100 / 9);
+            // Live frames come long after a quarter of their time has passed, and so go out at once.
+            sleep_until(began + elapsed / SPEED).await;
+            if unit.ticks == first {
+                self.begin(&unit);
+            }
+            self.report_when_due(&unit).await?;
+            self.send(&unit).await?;
+        }
+        Ok(())
+    }
+
+    /// A GOP that was sent in part before is sent again under new timestamps.
+    fn begin(&mut self, unit: &AccessUnit) {
+        if let Some(last) = self.last
+            && unit.ticks + self.offset <= last
+        {
+            self.offset = last + RESTART_STEP - unit.ticks;
+        }
+        self.last_report = None;
+    }
+
+    async fn report_when_due(&mut self, unit: &AccessUnit) -> Result<(), Stopped> {
+        let now = Instant::now();
+        if self.last_report.is_some_and(|at| now - at < REPORT_INTERVAL) {
+            return Ok(());
+        }
+        self.last_report = Some(now);
+        let report = SenderReport {
+            ssrc: self.track.ssrc,
+            ntp_time: ntp(unit.captured_micros),
+            rtp_time: self.timestamp(unit),
+            packet_count: self.packets,
+            octet_count: self.octets,
+            ..Default::default()
+        };
+        Ok(self.track.report(report).await?)
+    }
+
+    async fn send(&mut self, unit: &AccessUnit) -> Result<(), Stopped> {
+        let payloads = packetize(unit, MAX_PAYLOAD);
+        let count = payloads.len();
+        let timestamp = self.timestamp(unit);
+        self.last = Some(unit.ticks + self.offset);
+        for (i, payload) in payloads.into_iter().enumerate() {
+            if count > LARGE_FRAME && i > 0 && i % CHUNK == 0 {
+                sleep(CHUNK_INTERVAL).await;
+            }
+            let octets = payload.len() as u64;
+            self.sequence_number = self.sequence_number.wrapping_add(1);
+            // Counted before it is sent: cancelling a send must never lead to the same number twice.
+            self.track.send(self.sequence_number, timestamp, i + 1 == count, payload).await?;
+            self.packets = self.packets.wrapping_add(1);
+            self.octets = self.octets.wrapping_add(octets as u32);
+            self.board.add_sent(octets);
+        }
+        Ok(())
+    }
+
+    /// The RTP timestamp: the low half of the time (RFC 3550, section 5.1).
+    #[expect(clippy::cast_possible_truncation)]
+    fn timestamp(&self, unit: &AccessUnit) -> u32 {
+        (unit.ticks + self.offset) as u32
+    }
+}
+
+/// Wall time as a 64-bit NTP timestamp (RFC 3550, section 4).
+fn ntp(unix_micros: u64) -> u64 {
+    let (seconds, micros) = (unix_micros / 1_000_000, unix_micros % 1_000_000);
+    (seconds + NTP_OFFSET) << 32 | (micros << 32) / 1_000_000
+}

@@ -1,0 +1,201 @@
+//! What reaches a media node: nothing that is unwanted; else the cached GOP in order, then live, and answers to NACKs.
+
+mod whip_server;
+
+use bytes::Bytes;
+use edge_agent::{
+    config::Config,
+    feed::Feed,
+    grant::Keeper,
+    h264::AccessUnit,
+    health::Board,
+    publish::{Publisher, Wanted},
+    signaling::Signaling,
+};
+use protocol::Rid;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, time::timeout};
+use whip_server::{Seen, WhipServer};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const CAMERA: &str = "0190a1b2-0000-7000-8000-000000000001";
+/// 2026-11-23, as microseconds since the Unix epoch.
+const EPOCH: u64 = 1_795_392_000_000_000;
+
+/// Frame `i` at 25 per second, a keyframe first.
+fn frame(i: u64) -> AccessUnit {
+    let nal = |kind: u8, len: usize| Bytes::from([vec![0x60 | kind], vec![i as u8; len]].concat());
+    let nals = if i == 0 { vec![nal(7, 12), nal(8, 4), nal(5, 20_000)] } else { vec![nal(1, 3000)] };
+    AccessUnit { nals, is_keyframe: i == 0, ticks: i * 3600, captured_micros: EPOCH + i * 40_000 }
+}
+
+struct Setup {
+    server: WhipServer,
+    high: Feed,
+    low: Feed,
+    wanted: watch::Sender<Wanted>,
+    stop: watch::Sender<bool>,
+    board: Board,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Setup {
+    /// A camera of two streams, each with 50 frames cached, published and not wanted.
+    async fn published() -> Self {
+        let server = WhipServer::start().await;
+        let text = format!(
+            "signaling: {}\ngrant: the-grant\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720', \
+             sub: 'synthetic:640x360'}}\n",
+            server.url
+        );
+        let config = Config::from_yaml(&text).expect("sound");
+        let signaling = Signaling::new(&config, Arc::new(Keeper::new(&config))).expect("a client");
+        let board = Board::new(&config.cameras);
+        let id = config.cameras[0].id;
+        let (high, low) = (Feed::default(), Feed::default());
+        (0..50).for_each(|i| [&high, &low].into_iter().for_each(|f| f.push(frame(i))));
+        let (wanted, stop) = (watch::Sender::new(Wanted::default()), watch::Sender::new(false));
+        let publisher = Publisher {
+            camera: id,
+            feeds: vec![(Rid::high(), high.clone()), (Rid::low(), low.clone())],
+            wanted: wanted.subscribe(),
+            board: board.camera(id).expect("on the board").clone(),
+            signaling,
+        };
+        let task = tokio::spawn(publisher.run(stop.subscribe()));
+        let setup = Self { server, high, low, wanted, stop, board, task };
+        setup.until(|b| b.health()[0].published).await;
+        setup
+    }
+
+    async fn until(&self, is_so: impl Fn(&Board) -> bool) {
+        let mut changed = self.board.changed();
+        let reached = async {
+            while !is_so(&self.board) {
+                changed.changed().await.expect("the board lives");
+            }
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{:?}", self.board.health()));
+    }
+
+    /// Packets until one fulfils the condition, which is included.
+    async fn packets(&mut self, is_last: impl Fn(&rtc::rtp::Packet) -> bool) -> Vec<rtc::rtp::Packet> {
+        let mut packets = Vec::new();
+        loop {
+            let seen = timeout(PATIENCE, self.server.seen.recv()).await;
+            let Ok(Some(seen)) = seen else { panic!("no more after {} packets", packets.len()) };
+            if let Seen::Rtp(packet) = seen {
+                let done = is_last(&packet);
+                packets.push(packet);
+                if done {
+                    return packets;
+                }
+            }
+        }
+    }
+
+    async fn report(&mut self) -> rtc::rtcp::sender_report::SenderReport {
+        loop {
+            match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
+                Seen::Report(report) => return report,
+                Seen::Rtp(_) => {}
+            }
+        }
+    }
+}
+
+/// The value of the one-byte header extension that holds this text.
+fn has_extension(packet: &rtc::rtp::Packet, text: &str) -> bool {
+    packet.header.extensions.iter().any(|e| e.payload == text.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothing_else() {
+    let mut setup = Setup::published().await;
+    let start = Instant::now();
+    setup.wanted.send_replace([Rid::low()].into());
+    let last = 49 * 3600;
+    let first = setup.packets(|_| true).await.remove(0);
+    let base = first.header.timestamp;
+    let rest = setup.packets(|p| p.header.timestamp.wrapping_sub(base) == last && p.header.marker).await;
+    let burst = start.elapsed();
+    assert!((400..900).contains(&burst.as_millis()), "2 s of pictures took {burst:?}");
+
+    let packets: Vec<_> = std::iter::once(first).chain(rest).collect();
+    assert_eq!(packets[0].payload[0] & 0x1f, 24, "SPS and PPS first");
+    assert_eq!((packets[1].payload[0] & 0x1f, packets[1].payload[1] & 0x9f), (28, 0x85), "then an IDR's start");
+    for pair in packets.windows(2) {
+        let [a, b] = pair else { unreachable!("windows of two") };
+        assert_eq!(b.header.sequence_number, a.header.sequence_number.wrapping_add(1));
+        assert_eq!(a.header.marker, a.header.timestamp != b.header.timestamp);
+    }
+    for packet in &packets {
+        assert!(has_extension(packet, "l") && has_extension(packet, "0"), "{:?}", packet.header.extensions);
+    }
+    let health = setup.board.health().remove(0);
+    assert_eq!((health.encodings[0].sending, health.encodings[0].sent_bytes), (false, 0));
+    assert!(health.encodings[1].sending && health.encodings[1].sent_bytes > 150_000);
+
+    let live = Instant::now();
+    setup.low.push(frame(50));
+    setup.packets(|p| p.header.timestamp.wrapping_sub(base) == 50 * 3600).await;
+    assert!(live.elapsed() < Duration::from_millis(100), "a live frame goes out at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sender_reports_state_when_a_frame_was_captured() {
+    let mut setup = Setup::published().await;
+    setup.wanted.send_replace([Rid::high()].into());
+    let report = setup.report().await;
+    let packet = setup.packets(|_| true).await.remove(0);
+    assert_eq!(report.ssrc, packet.header.ssrc);
+    let seconds = (report.ntp_time >> 32) - 2_208_988_800;
+    let micros = seconds * 1_000_000 + ((report.ntp_time & 0xffff_ffff) * 1_000_000 >> 32);
+    let ticks = u64::from(report.rtp_time.wrapping_sub(packet.header.timestamp));
+    assert!(micros.abs_diff(EPOCH + ticks * 100 / 9) <= 1, "{micros} at {ticks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_packet_is_sent_again_and_a_keyframe_request_arrives() {
+    let mut setup = Setup::published().await;
+    let mut requests = setup.high.keyframe_requests();
+    setup.wanted.send_replace([Rid::high()].into());
+    let packets = setup.packets(|p| p.header.marker).await;
+    let lost = &packets[packets.len() / 2];
+    setup.server.nack(lost.header.ssrc, lost.header.sequence_number).await;
+    let again = setup.packets(|p| p.header.sequence_number == lost.header.sequence_number).await;
+    let again = again.last().expect("at least the one waited for");
+    assert_eq!((&again.payload, again.header.timestamp), (&lost.payload, lost.header.timestamp));
+    assert!(has_extension(again, "h"));
+    setup.server.request_keyframe(lost.header.ssrc).await;
+    timeout(PATIENCE, requests.changed()).await.expect("in time").expect("open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gop_that_is_wanted_again_gets_later_timestamps() {
+    let mut setup = Setup::published().await;
+    setup.wanted.send_replace([Rid::high()].into());
+    let first = setup.packets(|p| p.header.marker).await.remove(0);
+    setup.wanted.send_replace(Wanted::default());
+    setup.until(|b| !b.health()[0].encodings[0].sending).await;
+    setup.wanted.send_replace([Rid::high()].into());
+    let is_start =
+        |p: &rtc::rtp::Packet| p.payload[0] & 0x1f == 24 && p.header.sequence_number != first.header.sequence_number;
+    let packets = setup.packets(is_start).await;
+    for pair in packets.windows(2) {
+        let [a, b] = pair else { unreachable!("windows of two") };
+        assert_eq!(b.header.sequence_number, a.header.sequence_number.wrapping_add(1));
+        assert!(b.header.timestamp.wrapping_sub(a.header.timestamp) < 1 << 31);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_ends_the_session() {
+    let setup = Setup::published().await;
+    setup.stop.send_replace(true);
+    timeout(PATIENCE, setup.task).await.expect("in time").expect("no panic");
+    assert!(setup.server.was_deleted());
+}

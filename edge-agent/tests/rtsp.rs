@@ -1,0 +1,151 @@
+//! Cameras over RTSP, against GStreamer's server: every kind of authentication and transport.
+
+use edge_agent::{
+    config::Transport,
+    feed::Feed,
+    h264::{NalKind, nal_kind},
+    health::StreamBoard,
+    rtsp,
+    source::Source,
+};
+use protocol::{Rid, agent::StreamState};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Server {
+    _process: Child,
+    port: u16,
+}
+
+impl Server {
+    /// The kit's camera, once it listens.
+    async fn start(arguments: &[&str]) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for file in ["tools/camera/rtspcam.py", "media/main.h264", "media/sub.h264"] {
+            assert!(root.join(file).exists(), "{file} is missing: run `make media` first");
+        }
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let mut process = Command::new("/usr/bin/python3")
+            .current_dir(&root)
+            .args(["tools/camera/rtspcam.py", "--port", &port.to_string(), "--audio", "pcma"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3 runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("readable").expect("it says its address");
+        Self { _process: process, port }
+    }
+}
+
+struct Pulled {
+    feed: Feed,
+    board: StreamBoard,
+    changed: watch::Receiver<u64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Pulled {
+    fn start(server: &Server, credentials: &str, path: &str, transport: Transport) -> Self {
+        let url = format!("rtsp://{credentials}127.0.0.1:{}/{path}", server.port);
+        let Ok(Source::Rtsp(address)) = url.parse() else { panic!("{path} is no RTSP address") };
+        let version = watch::Sender::new(0);
+        let changed = version.subscribe();
+        let (feed, board) = (Feed::default(), StreamBoard::new(Rid::high(), version));
+        let task = tokio::spawn(rtsp::pull(address, transport, feed.clone(), board.clone()));
+        Self { feed, board, changed, task }
+    }
+
+    async fn reaches(&mut self, state: StreamState) {
+        let reached = async {
+            while self.board.state() != state {
+                self.changed.changed().await.expect("the board lives");
+            }
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{:?}, not {state:?}", self.board.state()));
+    }
+
+    /// Live frames from a keyframe on, evenly spaced, captured now.
+    async fn sends_pictures(&self) {
+        let mut frames = self.feed.subscribe();
+        let mut last = None;
+        for i in 0..30 {
+            let unit = timeout(PATIENCE, frames.next()).await.expect("in time").expect("keeps up").expect("lives");
+            assert_eq!(unit.is_keyframe, nal_kind(&unit.nals[0]) == NalKind::Sps);
+            assert!(i > 0 || unit.is_keyframe);
+            if let Some(last) = last {
+                assert!((1..=90_000).contains(&(unit.ticks - last)), "a step of {}", unit.ticks - last);
+            }
+            last = Some(unit.ticks);
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+            assert!(unit.captured_micros <= now && now - unit.captured_micros < 10_000_000);
+        }
+    }
+}
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digest_authentication_over_tcp_and_udp() {
+    let server = Server::start(&["--auth", "admin:s3cret"]).await;
+    for (path, transport) in [("main", Transport::Tcp), ("sub", Transport::Udp)] {
+        let mut camera = Pulled::start(&server, "admin:s3cret@", path, transport);
+        camera.reaches(StreamState::Online).await;
+        camera.sends_pictures().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn basic_authentication() {
+    let server = Server::start(&["--auth", "admin:s3cret", "--basic"]).await;
+    let mut camera = Pulled::start(&server, "admin:s3cret@", "sub", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.sends_pictures().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_apart_from_a_dead_camera() {
+    let server = Server::start(&["--auth", "admin:s3cret"]).await;
+    for credentials in ["admin:wrong@", ""] {
+        Pulled::start(&server, credentials, "sub", Transport::Tcp).reaches(StreamState::Unauthorized).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameter_sets_that_stand_in_the_sdp_only_are_found() {
+    let server = Server::start(&["--config-interval", "0"]).await;
+    let mut camera = Pulled::start(&server, "", "sub", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.sends_pictures().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_comes_back_is_online_again() {
+    let server = Server::start(&[]).await;
+    let mut camera = Pulled::start(&server, "", "sub", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    let port = server.port;
+    drop(server);
+    camera.reaches(StreamState::Unreachable).await;
+    let again = Server::start(&["--port", &port.to_string()]).await;
+    camera.reaches(StreamState::Online).await;
+    camera.sends_pictures().await;
+    drop(again);
+}

@@ -1,0 +1,225 @@
+//! A WHIP server of the `webrtc` crate's own making, which shows what it receives.
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::{delete, post},
+};
+use rtc::{
+    interceptor::{Attribute, Interceptor, Packet, Registry, Slot, StreamInfo, TaggedPacket},
+    rtcp::{
+        payload_feedbacks::picture_loss_indication::PictureLossIndication,
+        sender_report::SenderReport,
+        transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack},
+    },
+    rtp_transceiver::rtp_sender::{
+        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
+    },
+    sansio::Protocol,
+    shared::error::Error,
+};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use webrtc::{
+    media_stream::track_remote::TrackRemote,
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        RTCSessionDescription,
+    },
+};
+
+/// What arrived.
+pub enum Seen {
+    Rtp(rtc::rtp::Packet),
+    Report(SenderReport),
+}
+
+/// The server and the one session it holds.
+pub struct WhipServer {
+    pub url: String,
+    pub seen: mpsc::UnboundedReceiver<Seen>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seen: mpsc::UnboundedSender<Seen>,
+    connection: Mutex<Option<Arc<dyn PeerConnection>>>,
+    tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
+    was_deleted: AtomicBool,
+}
+
+impl WhipServer {
+    pub async fn start() -> Self {
+        let (sender, seen) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            seen: sender,
+            connection: Mutex::default(),
+            tracks: Arc::default(),
+            was_deleted: AtomicBool::new(false),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let router = Router::new()
+            .route("/whip/{camera}", post(publish))
+            .route("/sessions/1", delete(unpublish))
+            .with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, seen, shared }
+    }
+
+    pub fn was_deleted(&self) -> bool {
+        self.shared.was_deleted.load(Ordering::SeqCst)
+    }
+
+    pub async fn nack(&self, media_ssrc: u32, packet_id: u16) {
+        let nacks = vec![NackPair { packet_id, lost_packets: 0 }];
+        self.write(Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })).await;
+    }
+
+    pub async fn request_keyframe(&self, media_ssrc: u32) {
+        self.write(Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })).await;
+    }
+
+    async fn write(&self, packet: Box<dyn rtc::rtcp::Packet>) {
+        let track = Arc::clone(self.shared.tracks.lock().expect("unpoisoned").first().expect("a track came"));
+        track.write_rtcp(vec![packet]).await.expect("written");
+    }
+}
+
+async fn unpublish(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.was_deleted.store(true, Ordering::SeqCst);
+    StatusCode::OK
+}
+
+async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: String) -> impl IntoResponse {
+    assert_eq!(headers[header::AUTHORIZATION], "Bearer the-grant");
+    assert_eq!(headers[header::CONTENT_TYPE], "application/sdp");
+    assert!(offer.contains("a=simulcast:send h;l"), "{offer}");
+    assert!(offer.contains("a=sendonly") || offer.contains("a=sendrecv"), "{offer}");
+    let gathered = Arc::new(tokio::sync::Notify::new());
+    let handler = Receiver { seen: shared.seen.clone(), tracks: shared.tracks.clone(), gathered: gathered.clone() };
+    let connection: Arc<dyn PeerConnection> = Arc::new(
+        PeerConnectionBuilder::new()
+            .with_media_engine(media_engine())
+            .with_interceptor_registry(Registry::new().with(Slot::from(14_000_usize), DeliverAll::default()))
+            .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+            .with_handler(Arc::new(handler))
+            .build()
+            .await
+            .expect("a peer connection"),
+    );
+    let offer = RTCSessionDescription::offer(offer).expect("an offer");
+    connection.set_remote_description(offer).await.expect("acceptable");
+    let answer = connection.create_answer(None).await.expect("an answer");
+    connection.set_local_description(answer).await.expect("its own answer");
+    gathered.notified().await;
+    let answer = connection.local_description().await.expect("set").sdp;
+    *shared.connection.lock().expect("unpoisoned") = Some(connection);
+    let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, "/sessions/1")];
+    (StatusCode::CREATED, headers, answer)
+}
+
+fn media_engine() -> MediaEngine {
+    let feedback = |parameter: &str| RTCPFeedback { typ: "nack".into(), parameter: parameter.into() };
+    let rtp_codec = RTCRtpCodec {
+        mime_type: "video/H264".into(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into(),
+        rtcp_feedback: vec![feedback(""), feedback("pli")],
+    };
+    let mut engine = MediaEngine::default();
+    let codec = RTCRtpCodecParameters { rtp_codec, payload_type: 108 };
+    engine.register_codec(codec, RtpCodecKind::Video).expect("registered");
+    for uri in ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"] {
+        let capability = RTCRtpHeaderExtensionCapability { uri: uri.into() };
+        engine.register_header_extension(capability, RtpCodecKind::Video, None).expect("registered");
+    }
+    engine
+}
+
+struct Receiver {
+    seen: mpsc::UnboundedSender<Seen>,
+    tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
+    gathered: Arc<tokio::sync::Notify>,
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Receiver {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.gathered.notify_one();
+        }
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.tracks.lock().expect("unpoisoned").push(Arc::clone(&track));
+        let seen = self.seen.clone();
+        tokio::spawn(async move {
+            use webrtc::media_stream::track_remote::TrackRemoteEvent::{OnRtcpPacket, OnRtpPacket};
+            while let Some(event) = track.poll().await {
+                match event {
+                    OnRtpPacket(packet) => drop(seen.send(Seen::Rtp(packet))),
+                    OnRtcpPacket(packets) => {
+                        let reports = packets.iter().filter_map(|p| p.as_any().downcast_ref::<SenderReport>());
+                        reports.for_each(|r| drop(seen.send(Seen::Report(r.clone()))));
+                    }
+                    _ => {}
+                }
+            }
+        });
+    }
+}
+
+/// Shows all RTCP to the application.
+#[derive(Default)]
+struct DeliverAll {
+    inbound: VecDeque<TaggedPacket>,
+    outbound: VecDeque<TaggedPacket>,
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for DeliverAll {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
+        if matches!(packet.message.packet, Packet::Rtcp(_)) {
+            packet.message.add(Attribute::DeliverToApplication);
+        }
+        self.inbound.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.inbound.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        self.outbound.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.outbound.pop_front()
+    }
+}
+
+impl Interceptor for DeliverAll {
+    fn bind_local_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
