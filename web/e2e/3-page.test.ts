@@ -73,7 +73,8 @@ it('shows the small picture when asked', async () => {
 });
 
 it('suits a phone and the dark', async () => {
-  await page.emulateMedia({ colorScheme: 'dark' });
+  // Without motion, so that no screenshot is taken in the middle of a transition.
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
   await page.screenshot({ path: join(RESULTS, 'page-dark.png') });
   await page.setViewportSize({ width: 390, height: 844 });
   await plays();

@@ -14,7 +14,7 @@ const LIST_MS = 5_000;
 
 const session = new Session();
 const viewer = new Viewer({ grant: session.grant });
-const stage = new Stage(viewer.stream, 'auto', (size) => {
+const stage = new Stage('auto', (size) => {
   chosen.size = size;
   watch();
 });
@@ -22,7 +22,7 @@ const list = new List((camera) => {
   chosen.id = camera.id;
   history.replaceState(null, '', `#${camera.id}`);
   list.show(cameras, chosen.id);
-  watch();
+  watch(viewer.state.name === 'failed');
 });
 const app = document.querySelector<HTMLElement>('#app') ?? document.body;
 
@@ -31,12 +31,13 @@ const chosen: { id: string | undefined; size: Size } = { id: location.hash.slice
 let cameras: readonly Camera[] = [];
 let watching = '';
 
-function watch(): void {
+/** Watches what is chosen, unless that is what is watched already; `again` asks for it all the same. */
+function watch(again = false): void {
   const camera = cameras.find((c) => c.id === chosen.id);
   if (!camera) return;
   const rid = encodingFor(chosen.size, camera.encodings, stage.pixels);
   const wanted = `${camera.id} ${rid ?? ''}`;
-  if (wanted === watching && viewer.state.name !== 'failed') return;
+  if (wanted === watching && !again) return;
   watching = wanted;
   viewer.connect(camera.id, rid ? { rid } : {});
 }
@@ -92,7 +93,13 @@ function excuse(problem: Problem | undefined): void {
 let settled: ReturnType<typeof setTimeout> | undefined;
 new ResizeObserver(() => {
   clearTimeout(settled);
-  settled = setTimeout(watch, 500);
+  settled = setTimeout(() => watch(), 500);
 }).observe(stage.root);
 
-void refresh();
+// A video element that waits for its picture holds the load event back, and the browser's tab would seem to load forever.
+function start(): void {
+  stage.video.srcObject = viewer.stream;
+  void refresh();
+}
+if (document.readyState === 'complete') start();
+else addEventListener('load', start, { once: true });

@@ -23,8 +23,7 @@ export class Stage {
   readonly #rate = figure('rate');
   #delays: number[] = [];
 
-  constructor(stream: MediaStream, size: Size, resize: (size: Size) => void) {
-    this.video.srcObject = stream;
+  constructor(size: Size, resize: (size: Size) => void) {
     // A page without a user's gesture may play muted video; where even that is refused, the next gesture starts it.
     addEventListener('pointerdown', () => void this.video.play().catch(() => undefined), { once: true });
     this.#spoken.setAttribute('role', 'status');
