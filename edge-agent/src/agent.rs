@@ -30,16 +30,16 @@ pub enum Error {
     Signaling(#[from] SetupError),
 }
 
-/// Runs the agent until `shutdown` is done; then ends its WHIP sessions.
+/// Runs the agent until `shutdown` is done; then ends its WHIP sessions. How everything is, it keeps on `board`, made of
+/// the same configuration's cameras.
 ///
 /// # Errors
 /// Only before anything is started: what goes wrong later is tried again, logged and reported as health.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+pub async fn run(config: Config, board: Board, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
     config.check()?;
     let keeper = Keeper::new(&config);
     keeper.current().await?;
     let signaling = Signaling::new(&config, Arc::new(keeper))?;
-    let board = Board::new(&config.cameras);
     let stop = watch::Sender::new(false);
     let (mut pulling, mut publishing) = (JoinSet::new(), JoinSet::new());
     let mut wanted = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use edge_agent::config::Config;
+use edge_agent::{config::Config, health::Board};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -45,5 +45,6 @@ async fn main() -> anyhow::Result<()> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    edge_agent::run(config, stopped).await.context("edge agent")
+    let board = Board::new(&config.cameras);
+    edge_agent::run(config, board, stopped).await.context("edge agent")
 }

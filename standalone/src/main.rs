@@ -1,0 +1,92 @@
+//! All of Sunroom in one process, on embedded defaults: for one site, and for trying it out.
+//!
+//! It only starts the services and connects them. What may never be here: something that a service needs when it runs
+//! on its own.
+
+mod demo;
+mod issuer;
+mod keys;
+mod metrics;
+mod page;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use protocol::{CameraId, Rid};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use url::Url;
+
+/// All of Sunroom in one process.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything, with a page that needs no account, on loopback.
+    Demo(Demo),
+    /// Print a view grant, signed with the key of a data directory.
+    Grant(Grant),
+}
+
+#[derive(clap::Args)]
+struct Demo {
+    /// Where page and API are served; a loopback address. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// RTSP URL of a camera's main stream, with user name and password where it asks for them. Without it, two
+    /// synthetic cameras.
+    #[arg(long)]
+    camera: Option<Url>,
+    /// RTSP URL of the same camera's sub stream.
+    #[arg(long, requires = "camera")]
+    camera_sub: Option<Url>,
+    /// Where keys are kept.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// How long a camera's encoding keeps flowing after its last viewer, in seconds.
+    #[arg(long, default_value_t = 30)]
+    linger: u64,
+    /// The built page.
+    #[arg(long, default_value = "web/dist")]
+    web: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct Grant {
+    /// Where the demo keeps its keys.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// A camera it names; repeat for more. Default: all of the demo's.
+    #[arg(long)]
+    camera: Vec<CameraId>,
+    /// The largest encoding that may be seen.
+    #[arg(long, default_value = "h")]
+    max: Rid,
+    /// How long it lasts, at most 24.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=24))]
+    hours: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match Arguments::parse().command {
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::Grant(grant) => print_grant(&grant),
+    }
+}
+
+#[allow(clippy::print_stdout)]
+fn print_grant(ask: &Grant) -> anyhow::Result<()> {
+    let signer = keys::existing(&ask.data)?;
+    let known = keys::cameras(&ask.data)?;
+    let cameras = if ask.camera.is_empty() { known } else { ask.camera.clone() };
+    let token = issuer::view_grant(&signer, "grant", &cameras, &ask.max, ask.hours).context("signing")?;
+    println!("{token}");
+    Ok(())
+}
