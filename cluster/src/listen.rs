@@ -125,7 +125,7 @@ impl Listener {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         macro_rules! serve {
             ($server:expr) => {{
-                let mut server = $server.handle(handle.clone()).http1_only().first_request_timeout(HEADER_TIME);
+                let mut server = $server.handle(handle.clone()).first_request_timeout(HEADER_TIME);
                 server.http_builder().http1().header_read_timeout(HEADER_TIME);
                 tokio::select! {
                     ended = server.serve(service) => ended,
