@@ -92,6 +92,11 @@ impl Feed {
 }
 
 impl Subscription {
+    /// There was no cached GOP, and no keyframe has come since.
+    pub fn is_awaiting_keyframe(&self) -> bool {
+        self.awaiting_keyframe
+    }
+
     /// The next access unit; the first is a keyframe. `None` when the stream is gone for good.
     pub async fn next(&mut self) -> Result<Option<Arc<AccessUnit>>, Behind> {
         if let Some(unit) = self.cached.pop_front() {

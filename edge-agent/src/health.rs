@@ -129,12 +129,12 @@ impl StreamBoard {
     }
 
     /// What the stream's supervisor is doing, and why in plain words.
-    pub fn set_state(&self, state: StreamState, detail: Option<String>) {
+    pub fn set_state(&self, state: StreamState, detail: Option<&str>) {
         self.change(
-            |s| s.state != state || s.detail != detail,
+            |s| s.state != state || s.detail.as_deref() != detail,
             |s| {
                 s.state = state;
-                s.detail.clone_from(&detail);
+                s.detail = detail.map(str::to_owned);
             },
         );
     }

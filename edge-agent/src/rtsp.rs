@@ -94,7 +94,7 @@ pub async fn pull(address: Address, transport: Transport, feed: Feed, board: Str
         if let Ended::Unreachable(error) = &ended {
             tracing::debug!(%error, "camera stream is down");
         }
-        puller.board.set_state(ended.state(), Some(ended.to_string()));
+        puller.board.set_state(ended.state(), Some(&ended.to_string()));
         let wait = match ended {
             Ended::Unauthorized => refused.wait(),
             Ended::Unsupported(_) => UNSUPPORTED_WAIT,
@@ -124,10 +124,10 @@ impl Puller {
         let mut is_online = false;
         loop {
             let frame = timeout(SILENCE, next_frame(&mut frames)).await.map_err(|_| Ended::Silent)??;
-            if frame.has_new_parameters() || !is_online {
-                if let Some(ParametersRef::Video(v)) = frames.streams()[video].parameters() {
-                    self.board.set_size(v.pixel_dimensions());
-                }
+            if (frame.has_new_parameters() || !is_online)
+                && let Some(ParametersRef::Video(v)) = frames.streams()[video].parameters()
+            {
+                self.board.set_size(v.pixel_dimensions());
             }
             if frame.loss() > 0 {
                 tracing::debug!(packets = frame.loss(), "RTP packets from the camera were lost");

@@ -129,9 +129,11 @@ async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothin
     assert_eq!((packets[1].payload[0] & 0x1f, packets[1].payload[1] & 0x9f), (28, 0x85), "then an IDR's start");
     for pair in packets.windows(2) {
         let [a, b] = pair else { unreachable!("windows of two") };
-        assert_eq!(b.header.sequence_number, a.header.sequence_number.wrapping_add(1));
         assert_eq!(a.header.marker, a.header.timestamp != b.header.timestamp);
     }
+    let numbers = packets.iter().map(|p| p.header.sequence_number);
+    let missing: u16 = numbers.clone().zip(numbers.skip(1)).map(|(a, b)| b.wrapping_sub(a) - 1).sum();
+    assert_eq!(missing, 1, "the one that the path loses");
     for packet in &packets {
         assert!(has_extension(packet, "l") && has_extension(packet, "0"), "{:?}", packet.header.extensions);
     }
@@ -149,11 +151,11 @@ async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothin
 async fn sender_reports_state_when_a_frame_was_captured() {
     let mut setup = Setup::published().await;
     setup.wanted.send_replace([Rid::high()].into());
-    let report = setup.report().await;
     let packet = setup.packets(|_| true).await.remove(0);
+    let report = setup.report().await;
     assert_eq!(report.ssrc, packet.header.ssrc);
     let seconds = (report.ntp_time >> 32) - 2_208_988_800;
-    let micros = seconds * 1_000_000 + ((report.ntp_time & 0xffff_ffff) * 1_000_000 >> 32);
+    let micros = seconds * 1_000_000 + (((report.ntp_time & 0xffff_ffff) * 1_000_000) >> 32);
     let ticks = u64::from(report.rtp_time.wrapping_sub(packet.header.timestamp));
     assert!(micros.abs_diff(EPOCH + ticks * 100 / 9) <= 1, "{micros} at {ticks}");
 }
@@ -164,14 +166,16 @@ async fn a_lost_packet_is_sent_again_and_a_keyframe_request_arrives() {
     let mut requests = setup.high.keyframe_requests();
     setup.wanted.send_replace([Rid::high()].into());
     let packets = setup.packets(|p| p.header.marker).await;
-    let lost = &packets[packets.len() / 2];
-    setup.server.nack(lost.header.ssrc, lost.header.sequence_number).await;
-    let again = setup.packets(|p| p.header.sequence_number == lost.header.sequence_number).await;
-    let again = again.last().expect("at least the one waited for");
-    assert_eq!((&again.payload, again.header.timestamp), (&lost.payload, lost.header.timestamp));
-    assert!(has_extension(again, "h"));
-    setup.server.request_keyframe(lost.header.ssrc).await;
+    let gap = |p: &[rtc::rtp::Packet]| p[1].header.sequence_number.wrapping_sub(p[0].header.sequence_number) == 2;
+    let before = packets.windows(2).find(|p| gap(p)).expect("one packet was lost")[0].header.clone();
+    setup.server.request_keyframe(before.ssrc).await;
     timeout(PATIENCE, requests.changed()).await.expect("in time").expect("open");
+    let lost = before.sequence_number.wrapping_add(1);
+    setup.server.nack(before.ssrc, lost).await;
+    let again = setup.packets(|p| p.header.sequence_number == lost).await;
+    let again = again.last().expect("at least the one waited for");
+    assert_eq!((again.header.ssrc, again.header.timestamp), (before.ssrc, before.timestamp));
+    assert!(has_extension(again, "h"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +191,7 @@ async fn a_gop_that_is_wanted_again_gets_later_timestamps() {
     let packets = setup.packets(is_start).await;
     for pair in packets.windows(2) {
         let [a, b] = pair else { unreachable!("windows of two") };
-        assert_eq!(b.header.sequence_number, a.header.sequence_number.wrapping_add(1));
+        assert!(b.header.sequence_number.wrapping_sub(a.header.sequence_number) <= 2, "one packet is lost on the way");
         assert!(b.header.timestamp.wrapping_sub(a.header.timestamp) < 1 << 31);
     }
 }

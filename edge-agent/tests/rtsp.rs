@@ -1,4 +1,6 @@
-//! Cameras over RTSP, against GStreamer's server: every kind of authentication and transport.
+//! Cameras over RTSP: GStreamer's server, and one of the tests' own for what that one cannot do.
+
+mod fake_camera;
 
 use edge_agent::{
     config::Transport,
@@ -60,7 +62,11 @@ struct Pulled {
 
 impl Pulled {
     fn start(server: &Server, credentials: &str, path: &str, transport: Transport) -> Self {
-        let url = format!("rtsp://{credentials}127.0.0.1:{}/{path}", server.port);
+        Self::from_port(server.port, credentials, path, transport)
+    }
+
+    fn from_port(port: u16, credentials: &str, path: &str, transport: Transport) -> Self {
+        let url = format!("rtsp://{credentials}127.0.0.1:{port}/{path}");
         let Ok(Source::Rtsp(address)) = url.parse() else { panic!("{path} is no RTSP address") };
         let version = watch::Sender::new(0);
         let changed = version.subscribe();
@@ -113,27 +119,11 @@ async fn digest_authentication_over_tcp_and_udp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn basic_authentication() {
-    let server = Server::start(&["--auth", "admin:s3cret", "--basic"]).await;
-    let mut camera = Pulled::start(&server, "admin:s3cret@", "sub", Transport::Tcp);
-    camera.reaches(StreamState::Online).await;
-    camera.sends_pictures().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_told_apart_from_a_dead_camera() {
     let server = Server::start(&["--auth", "admin:s3cret"]).await;
     for credentials in ["admin:wrong@", ""] {
         Pulled::start(&server, credentials, "sub", Transport::Tcp).reaches(StreamState::Unauthorized).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn parameter_sets_that_stand_in_the_sdp_only_are_found() {
-    let server = Server::start(&["--config-interval", "0"]).await;
-    let mut camera = Pulled::start(&server, "", "sub", Transport::Tcp);
-    camera.reaches(StreamState::Online).await;
-    camera.sends_pictures().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,4 +138,38 @@ async fn a_camera_that_comes_back_is_online_again() {
     camera.reaches(StreamState::Online).await;
     camera.sends_pictures().await;
     drop(again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn basic_authentication_and_parameter_sets_in_the_sdp_only() {
+    let port =
+        fake_camera::start(fake_camera::Behaviour { password: Some("admin:s3cret"), ..Default::default() }).await;
+    let mut camera = Pulled::from_port(port, "admin:s3cret@", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.sends_pictures().await;
+    Pulled::from_port(port, "admin:wrong@", "live", Transport::Tcp).reaches(StreamState::Unauthorized).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_does_not_show() {
+    let port = fake_camera::start(fake_camera::Behaviour { clock_jumps: true, ..Default::default() }).await;
+    let mut camera = Pulled::from_port(port, "", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.sends_pictures().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_browsers_cannot_play_is_unsupported() {
+    let port = fake_camera::start(fake_camera::Behaviour { is_h265: true, ..Default::default() }).await;
+    Pulled::from_port(port, "", "live", Transport::Tcp).reaches(StreamState::Unsupported).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_falls_silent_is_given_up_and_asked_again() {
+    let port = fake_camera::start(fake_camera::Behaviour { frames: Some(50), ..Default::default() }).await;
+    let mut camera = Pulled::from_port(port, "", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.reaches(StreamState::Unreachable).await;
+    assert!(camera.feed.subscribe().is_awaiting_keyframe(), "old pictures are not shown as new ones");
+    camera.reaches(StreamState::Online).await;
 }

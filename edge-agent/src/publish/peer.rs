@@ -6,6 +6,7 @@
 use super::feedback::{KeyframeRequests, requested};
 use crate::{
     backoff::random_u32,
+    config::is_loopback,
     signaling::{Signaling, WhipError},
 };
 use bytes::Bytes;
@@ -108,16 +109,14 @@ impl Peer {
             state: watch::Sender::new(RTCPeerConnectionState::New),
         });
         let (mut gathering, state) = (handler.gathering.subscribe(), handler.state.subscribe());
-        let connection: Arc<dyn PeerConnection> = Arc::new(
-            PeerConnectionBuilder::new()
-                .with_media_engine(media_engine()?)
-                .with_interceptor_registry(interceptors())
-                .with_setting_engine(settings())
-                .with_udp_addrs(local_addresses(crate::config::is_loopback(signaling.base())))
-                .with_handler(handler)
-                .build()
-                .await?,
-        );
+        let builder = PeerConnectionBuilder::new()
+            .with_media_engine(media_engine()?)
+            .with_interceptor_registry(interceptors())
+            .with_setting_engine(settings())
+            .with_udp_addrs(local_addresses(is_loopback(signaling.base())))
+            .with_handler(handler);
+        // Boxed: the stack's future is 20 KB large.
+        let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(builder.build()).await?);
         let track = Arc::new(TrackLocalStaticRTP::new(media_track(camera, rids)));
         let sender = connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
         let offer = connection.create_offer(None).await?;
@@ -185,7 +184,7 @@ impl Peer {
                 packets.iter().flat_map(|p| requested(p.as_ref())).for_each(&mut asked);
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Ends the session at the node and here.

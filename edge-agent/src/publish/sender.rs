@@ -1,7 +1,8 @@
 //! Sends one encoding over one peer connection while it is wanted.
 //!
 //! Invariant: sequence numbers are contiguous, RTP timestamps never go back, and a sender report that states the
-//! capture time goes out before the first packet, then every second (RFC 3550, section 6.4.1).
+//! capture time follows the first frame, then every second (RFC 3550, section 6.4.1). It follows, because a receiver
+//! learns from the first packet's rid whose SSRC it is.
 
 use super::peer::EncodingTrack;
 use crate::{
@@ -94,8 +95,8 @@ impl Sender {
             if unit.ticks == first {
                 self.begin(&unit);
             }
-            self.report_when_due(&unit).await?;
             self.send(&unit).await?;
+            self.report_when_due(&unit).await?;
         }
         Ok(())
     }
@@ -157,5 +158,5 @@ impl Sender {
 /// Wall time as a 64-bit NTP timestamp (RFC 3550, section 4).
 fn ntp(unix_micros: u64) -> u64 {
     let (seconds, micros) = (unix_micros / 1_000_000, unix_micros % 1_000_000);
-    (seconds + NTP_OFFSET) << 32 | (micros << 32) / 1_000_000
+    ((seconds + NTP_OFFSET) << 32) | ((micros << 32) / 1_000_000)
 }

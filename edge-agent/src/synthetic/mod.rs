@@ -24,8 +24,10 @@ use openh264::{
 };
 use protocol::agent::StreamState;
 use scene::Scene;
-use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::oneshot;
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant, SystemTime},
+};
 
 /// Seconds from keyframe to keyframe.
 pub const GOP_SECONDS: u64 = 4;
@@ -91,11 +93,11 @@ impl Camera {
 /// Makes a stream for as long as it is polled.
 pub async fn pull(picture: Picture, name: String, feed: Feed, board: StreamBoard) {
     // Dropped with this future, which ends the thread.
-    let (_alive, stop) = oneshot::channel::<()>();
+    let (_alive, stop) = mpsc::channel::<()>();
     let worker = tokio::task::spawn_blocking(move || {
-        if let Err(error) = encode(picture, &name, &feed, &board, stop) {
+        if let Err(error) = encode(picture, &name, &feed, &board, &stop) {
             tracing::error!(%error, "synthetic camera stopped");
-            board.set_state(StreamState::Unreachable, Some(error.to_string()));
+            board.set_state(StreamState::Unreachable, Some(&error.to_string()));
         }
     });
     if worker.await.is_err() {
@@ -108,7 +110,7 @@ fn encode(
     name: &str,
     feed: &Feed,
     board: &StreamBoard,
-    mut stop: oneshot::Receiver<()>,
+    stop: &mpsc::Receiver<()>,
 ) -> Result<(), Failed> {
     let mut camera = Camera::new(picture, name)?;
     let mut requests = feed.keyframe_requests();
@@ -117,11 +119,13 @@ fn encode(
     let mut last = frame_at(unix_time());
     board.set_size((picture.width, picture.height));
     let mut is_first = true;
-    while matches!(stop.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+    loop {
         let due = Duration::from_millis((last + 1) * 1000 / u64::from(picture.fps));
         let wait = due.saturating_sub(unix_time());
         // A clock that was set back is followed at once, not waited for.
-        std::thread::sleep(wait.min(Duration::from_secs(1)));
+        if stop.recv_timeout(wait.min(Duration::from_secs(1))) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Ok(());
+        }
         last = frame_at(unix_time()).max(if wait > Duration::from_secs(1) { 0 } else { last + 1 });
         let is_asked = requests.has_changed().unwrap_or(false) && last_request.elapsed() >= REQUEST_INTERVAL;
         if is_asked {
@@ -135,7 +139,6 @@ fn encode(
             board.set_state(StreamState::Online, None);
         }
     }
-    Ok(())
 }
 
 fn unix_time() -> Duration {

@@ -102,7 +102,7 @@ impl Scene {
         let (columns, rows) = font::SIZE;
         let advance = (columns + 1) * scale;
         let width = advance * text.chars().count() + scale;
-        let left = self.width.saturating_sub(width) / 2 & !1;
+        let left = (self.width.saturating_sub(width) / 2) & !1;
         let plate = Rect { x: left, y: top & !1, width, height: (rows + 2) * scale };
         self.fill(plate, PAPER);
         for (i, c) in text.chars().enumerate() {
@@ -132,9 +132,9 @@ impl Scene {
             self.planes[0][y * self.width + rect.x..y * self.width + right].fill(colour[0]);
         }
         let stride = self.width / 2;
-        for plane in 1..3 {
+        for (plane, value) in self.planes.iter_mut().zip(colour).skip(1) {
             for y in rect.y / 2..bottom / 2 {
-                self.planes[plane][y * stride + rect.x / 2..y * stride + right / 2].fill(colour[plane]);
+                plane[y * stride + rect.x / 2..y * stride + right / 2].fill(value);
             }
         }
     }

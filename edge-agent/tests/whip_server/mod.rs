@@ -29,7 +29,10 @@ use std::{
     },
     time::Instant,
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::mpsc,
+};
 use webrtc::{
     media_stream::track_remote::TrackRemote,
     peer_connection::{
@@ -39,15 +42,15 @@ use webrtc::{
 };
 
 /// What arrived.
-pub enum Seen {
+pub(crate) enum Seen {
     Rtp(rtc::rtp::Packet),
     Report(SenderReport),
 }
 
 /// The server and the one session it holds.
-pub struct WhipServer {
-    pub url: String,
-    pub seen: mpsc::UnboundedReceiver<Seen>,
+pub(crate) struct WhipServer {
+    pub(crate) url: String,
+    pub(crate) seen: mpsc::UnboundedReceiver<Seen>,
     shared: Arc<Shared>,
 }
 
@@ -59,7 +62,7 @@ struct Shared {
 }
 
 impl WhipServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             seen: sender,
@@ -77,16 +80,16 @@ impl WhipServer {
         Self { url, seen, shared }
     }
 
-    pub fn was_deleted(&self) -> bool {
+    pub(crate) fn was_deleted(&self) -> bool {
         self.shared.was_deleted.load(Ordering::SeqCst)
     }
 
-    pub async fn nack(&self, media_ssrc: u32, packet_id: u16) {
+    pub(crate) async fn nack(&self, media_ssrc: u32, packet_id: u16) {
         let nacks = vec![NackPair { packet_id, lost_packets: 0 }];
         self.write(Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })).await;
     }
 
-    pub async fn request_keyframe(&self, media_ssrc: u32) {
+    pub(crate) async fn request_keyframe(&self, media_ssrc: u32) {
         self.write(Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc })).await;
     }
 
@@ -108,25 +111,57 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
     assert!(offer.contains("a=sendonly") || offer.contains("a=sendrecv"), "{offer}");
     let gathered = Arc::new(tokio::sync::Notify::new());
     let handler = Receiver { seen: shared.seen.clone(), tracks: shared.tracks.clone(), gathered: gathered.clone() };
-    let connection: Arc<dyn PeerConnection> = Arc::new(
-        PeerConnectionBuilder::new()
-            .with_media_engine(media_engine())
-            .with_interceptor_registry(Registry::new().with(Slot::from(14_000_usize), DeliverAll::default()))
-            .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
-            .with_handler(Arc::new(handler))
-            .build()
-            .await
-            .expect("a peer connection"),
-    );
+    let builder = PeerConnectionBuilder::new()
+        .with_media_engine(media_engine())
+        .with_interceptor_registry(Registry::new().with(Slot::from(14_000_usize), DeliverAll::default()))
+        .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+        .with_handler(Arc::new(handler));
+    let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(builder.build()).await.expect("a peer connection"));
+    // Without candidates of the publisher, everything takes the way through the lossy path.
+    let offer: String = offer.lines().filter(|l| !l.starts_with("a=candidate")).flat_map(|l| [l, "\r\n"]).collect();
     let offer = RTCSessionDescription::offer(offer).expect("an offer");
     connection.set_remote_description(offer).await.expect("acceptable");
     let answer = connection.create_answer(None).await.expect("an answer");
     connection.set_local_description(answer).await.expect("its own answer");
     gathered.notified().await;
     let answer = connection.local_description().await.expect("set").sdp;
+    let answer = through_lossy_path(&answer).await;
     *shared.connection.lock().expect("unpoisoned") = Some(connection);
     let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, "/sessions/1")];
     (StatusCode::CREATED, headers, answer)
+}
+
+/// The answer with its candidate replaced by a path that loses the tenth large packet.
+async fn through_lossy_path(answer: &str) -> String {
+    let candidate = answer.lines().find(|l| l.starts_with("a=candidate")).expect("a candidate");
+    let port: u16 = candidate.split(' ').nth(5).and_then(|p| p.parse().ok()).expect("a port");
+    let near = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    let far = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    far.connect(("127.0.0.1", port)).await.expect("loopback");
+    let replaced = near.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let (mut there, mut back) = ([0; 2048], [0; 2048]);
+        let (mut publisher, mut large) = (None, 0);
+        loop {
+            tokio::select! {
+                Ok((len, from)) = near.recv_from(&mut there) => {
+                    publisher = Some(from);
+                    large += u32::from(len > 1000 && (128..192).contains(&there[0]));
+                    if large == 10 {
+                        large += 1;
+                    } else {
+                        let _ = far.send(&there[..len]).await;
+                    }
+                }
+                Ok(len) = far.recv(&mut back) => {
+                    if let Some(publisher) = publisher {
+                        let _ = near.send_to(&back[..len], publisher).await;
+                    }
+                }
+            }
+        }
+    });
+    answer.replace(&format!(" {port} typ host"), &format!(" {replaced} typ host"))
 }
 
 fn media_engine() -> MediaEngine {
