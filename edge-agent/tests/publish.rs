@@ -45,10 +45,14 @@ struct Setup {
 impl Setup {
     /// A camera of two streams, each with 50 frames cached, published and not wanted.
     async fn published() -> Self {
+        Self::with_streams(&[Rid::high(), Rid::low()]).await
+    }
+
+    async fn with_streams(rids: &[Rid]) -> Self {
         let server = WhipServer::start().await;
+        let sub = if rids.len() > 1 { ", sub: 'synthetic:640x360'" } else { "" };
         let text = format!(
-            "signaling: {}\ngrant: the-grant\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720', \
-             sub: 'synthetic:640x360'}}\n",
+            "signaling: {}\ngrant: the-grant\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720'{sub}}}\n",
             server.url
         );
         let config = Config::from_yaml(&text).expect("sound");
@@ -60,7 +64,7 @@ impl Setup {
         let (wanted, stop) = (watch::Sender::new(Wanted::default()), watch::Sender::new(false));
         let publisher = Publisher {
             camera: id,
-            feeds: vec![(Rid::high(), high.clone()), (Rid::low(), low.clone())],
+            feeds: rids.iter().cloned().zip([high.clone(), low.clone()]).collect(),
             wanted: wanted.subscribe(),
             board: board.camera(id).expect("on the board").clone(),
             signaling,
@@ -194,6 +198,17 @@ async fn a_gop_that_is_wanted_again_gets_later_timestamps() {
         assert!(b.header.sequence_number.wrapping_sub(a.header.sequence_number) <= 2, "one packet is lost on the way");
         assert!(b.header.timestamp.wrapping_sub(a.header.timestamp) < 1 << 31);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_streams_are_simulcast_and_one_is_a_plain_stream_that_names_its_rid_all_the_same() {
+    let setup = Setup::published().await;
+    assert!(setup.server.offer().contains("a=simulcast:send h;l"), "{}", setup.server.offer());
+    let mut setup = Setup::with_streams(&[Rid::high()]).await;
+    assert!(!setup.server.offer().contains("a=simulcast") && setup.server.offer().contains("a=ssrc:"));
+    setup.wanted.send_replace([Rid::high()].into());
+    let packet = setup.packets(|_| true).await.remove(0);
+    assert!(has_extension(&packet, "h") && setup.server.offer().contains(&format!("a=ssrc:{}", packet.header.ssrc)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

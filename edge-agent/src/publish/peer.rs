@@ -48,6 +48,10 @@ const RETRANSMIT: u16 = 2048;
 const FEEDBACK_SLOT: usize = 14_000;
 /// Host candidates come at once; the node finds the others by itself (peer-reflexive, RFC 8445).
 const GATHERING: Duration = Duration::from_millis(500);
+/// The stack's own 200 ms pass twice before media can flow: once for a check, once for the nomination.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Checks of one candidate pair: as long as [`CONNECTING`] allows.
+const MAX_CHECKS: u16 = 250;
 const CONNECTING: Duration = Duration::from_secs(10);
 
 /// No connection came about.
@@ -264,6 +268,7 @@ fn settings() -> SettingEngine {
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(true)
         .with_ice_timeouts(seconds(5), seconds(10), seconds(2))
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(MAX_CHECKS))
         .build()
 }
 

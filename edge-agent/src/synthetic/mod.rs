@@ -55,7 +55,7 @@ impl Camera {
             .bitrate(BitRate::from_bps(picture.kbps * 1000))
             .max_frame_rate(FrameRate::from_hz(picture.fps as f32))
             .usage_type(UsageType::CameraVideoRealTime)
-            .rate_control_mode(RateControlMode::Bitrate)
+            .rate_control_mode(RateControlMode::Bufferbased)
             .complexity(Complexity::Low)
             .profile(Profile::Baseline)
             .skip_frames(false)

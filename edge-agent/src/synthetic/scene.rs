@@ -56,7 +56,7 @@ impl Scene {
         let day = unix_millis / 100 % 864_000;
         let (hours, minutes, seconds) = (day / 36_000, day / 600 % 60, day / 10 % 60);
         let scale = self.width / 120;
-        self.paint_text(&format!("{hours:02}:{minutes:02}:{seconds:02}.{}", day % 10), self.height * 3 / 4, scale);
+        self.paint_text(&format!("{hours:02}:{minutes:02}:{seconds:02}.{} UTC", day % 10), self.height * 3 / 4, scale);
         self.paint_cells(unix_millis);
     }
 

@@ -58,6 +58,7 @@ struct Shared {
     seen: mpsc::UnboundedSender<Seen>,
     connection: Mutex<Option<Arc<dyn PeerConnection>>>,
     tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
+    offer: Mutex<String>,
     was_deleted: AtomicBool,
 }
 
@@ -68,6 +69,7 @@ impl WhipServer {
             seen: sender,
             connection: Mutex::default(),
             tracks: Arc::default(),
+            offer: Mutex::default(),
             was_deleted: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -82,6 +84,10 @@ impl WhipServer {
 
     pub(crate) fn was_deleted(&self) -> bool {
         self.shared.was_deleted.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn offer(&self) -> String {
+        self.shared.offer.lock().expect("unpoisoned").clone()
     }
 
     pub(crate) async fn nack(&self, media_ssrc: u32, packet_id: u16) {
@@ -107,7 +113,7 @@ async fn unpublish(State(shared): State<Arc<Shared>>) -> StatusCode {
 async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: String) -> impl IntoResponse {
     assert_eq!(headers[header::AUTHORIZATION], "Bearer the-grant");
     assert_eq!(headers[header::CONTENT_TYPE], "application/sdp");
-    assert!(offer.contains("a=simulcast:send h;l"), "{offer}");
+    shared.offer.lock().expect("unpoisoned").clone_from(&offer);
     assert!(offer.contains("a=sendonly") || offer.contains("a=sendrecv"), "{offer}");
     let gathered = Arc::new(tokio::sync::Notify::new());
     let handler = Receiver { seen: shared.seen.clone(), tracks: shared.tracks.clone(), gathered: gathered.clone() };
