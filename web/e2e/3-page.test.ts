@@ -67,7 +67,7 @@ it('shows the other camera when it is picked', async () => {
 });
 
 it('shows the small picture when asked', async () => {
-  await page.getByText('Small', { exact: true }).click();
+  await page.getByLabel('Small', { exact: true }).check();
   await page.locator('[data-figure=resolution]', { hasText: '640 × 360' }).waitFor({ timeout: 10_000 });
   await moves();
 });

@@ -27,7 +27,6 @@ export class Stage {
     // A page without a user's gesture may play muted video; where even that is refused, the next gesture starts it.
     addEventListener('pointerdown', () => void this.video.play().catch(() => undefined), { once: true });
     this.#spoken.setAttribute('role', 'status');
-    this.#delay.root.title = text('delay.title');
     const said = element('div', { className: 'said' }, element('span', { className: 'spinner' }), this.#title, this.#detail);
     said.setAttribute('aria-hidden', 'true');
     this.#pill.setAttribute('aria-hidden', 'true');
@@ -57,8 +56,10 @@ export class Stage {
 
   /** Shows a reading; undefined clears the figures. */
   measure(stats: Stats | undefined): void {
-    if (stats?.latencyMs !== undefined) this.#delays = [...this.#delays, stats.latencyMs].slice(-READINGS);
+    const delay = stats?.latencyMs ?? stats?.transitMs;
+    if (delay !== undefined) this.#delays = [...this.#delays, delay].slice(-READINGS);
     if (!stats) this.#delays = [];
+    this.#delay.root.title = text(stats?.latencyMs === undefined ? 'delay.title.transit' : 'delay.title');
     const middle = this.#delays.toSorted((a, b) => a - b)[this.#delays.length >> 1];
     this.#delay.show(middle === undefined ? undefined : text('delay.value', { ms: Math.max(0, Math.round(middle)) }));
     const { width, height, bitsPerSecond: bits } = stats ?? {};

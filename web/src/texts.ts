@@ -22,6 +22,7 @@ const english = {
   'size.l': 'Small',
   delay: 'Delay',
   'delay.title': 'Measured from the camera’s time stamp to this screen',
+  'delay.title.transit': 'Measured from the media server to this screen',
   'delay.value': '{ms} ms',
   resolution: 'Resolution',
   'resolution.value': '{width} × {height}',

@@ -18,6 +18,11 @@ export interface Stats {
   readonly packetsLost: number;
   /** From the edge's time stamp to this screen, in milliseconds; undefined until clocks are mapped. */
   readonly latencyMs: number | undefined;
+  /**
+   * From the media node to this screen, in milliseconds: half the round trip, and from a frame's first packet until it
+   * is decoded. For browsers and nodes that map no clocks.
+   */
+  readonly transitMs: number | undefined;
   /** Mean time that frames wait in the jitter buffer since the last reading, in milliseconds. */
   readonly bufferedMs: number | undefined;
 }
@@ -34,22 +39,35 @@ export interface Inbound {
   readonly estimatedPlayoutTimestamp?: number;
   readonly jitterBufferDelay?: number;
   readonly jitterBufferEmittedCount?: number;
+  readonly totalProcessingDelay?: number;
 }
 
-/** The video's inbound-rtp dictionary in a report. */
-export function inbound(report: RTCStatsReport): Inbound | undefined {
+/** What is used of a report. */
+export interface Readings extends Inbound {
+  /** Round trip of the candidate pair in use, in seconds. */
+  readonly roundTrip?: number;
+}
+
+/** The video's inbound-rtp dictionary in a report, with the round trip of the candidate pair in use. */
+export function inbound(report: RTCStatsReport): Readings | undefined {
   let found: Inbound | undefined;
-  report.forEach((entry: { type: string; kind?: string } & Inbound) => {
+  let roundTrip: number | undefined;
+  type Entry = Inbound & { type: string; kind?: string; nominated?: boolean; currentRoundTripTime?: number };
+  report.forEach((entry: Entry) => {
     if (entry.type === 'inbound-rtp' && entry.kind === 'video') found = entry;
+    if (entry.type === 'candidate-pair' && entry.nominated) roundTrip = entry.currentRoundTripTime;
   });
-  return found;
+  return found && (roundTrip === undefined ? found : { ...found, roundTrip });
 }
 
 /** A reading from one dictionary and the one before it. */
-export function read(now: Inbound, before: Inbound | undefined, serverNowMs: number | undefined): Stats {
+export function read(now: Readings, before: Inbound | undefined, serverNowMs: number | undefined): Stats {
   const seconds = before ? (now.timestamp - before.timestamp) / 1000 : 0;
   const emitted = (now.jitterBufferEmittedCount ?? 0) - (before?.jitterBufferEmittedCount ?? 0);
   const delayed = (now.jitterBufferDelay ?? 0) - (before?.jitterBufferDelay ?? 0);
+  const decoded = (now.framesDecoded ?? 0) - (before?.framesDecoded ?? 0);
+  const processed = (now.totalProcessingDelay ?? NaN) - (before?.totalProcessingDelay ?? 0);
+  const transitMs = ((now.roundTrip ?? NaN) / 2 + processed / decoded) * 1000;
   const bytes = now.bytesReceived ?? 0;
   return {
     bytes,
@@ -60,6 +78,7 @@ export function read(now: Inbound, before: Inbound | undefined, serverNowMs: num
     height: now.frameHeight,
     packetsLost: now.packetsLost ?? 0,
     latencyMs: serverNowMs === undefined ? undefined : latencyMs(now.estimatedPlayoutTimestamp, serverNowMs),
+    transitMs: Number.isFinite(transitMs) ? transitMs : undefined,
     bufferedMs: emitted > 0 ? (delayed / emitted) * 1000 : undefined,
   };
 }

@@ -7,9 +7,13 @@ describe('inbound', () => {
     const entries = [
       ['a', { type: 'inbound-rtp', kind: 'audio' }],
       ['t', { type: 'transport' }],
+      ['p', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02 }],
       ['v', { type: 'inbound-rtp', kind: 'video', timestamp: 1, framesDecoded: 3 }],
     ] as const;
-    expect(inbound(new Map<string, object>(entries) as unknown as RTCStatsReport)?.framesDecoded).toBe(3);
+    expect(inbound(new Map<string, object>(entries) as unknown as RTCStatsReport)).toMatchObject({
+      framesDecoded: 3,
+      roundTrip: 0.02,
+    });
   });
 });
 
@@ -31,6 +35,11 @@ describe('read', () => {
   it('measures latency once the server clock is known', () => {
     expect(read(now, before, undefined).latencyMs).toBeUndefined();
     expect(read(now, before, 1_795_392_000_060).latencyMs).toBe(60);
+  });
+  it('knows the way from the node without mapped clocks', () => {
+    const [a, b] = [{ framesDecoded: 10, totalProcessingDelay: 1 }, { framesDecoded: 60, totalProcessingDelay: 2.5 }];
+    expect(read({ ...now, ...b, roundTrip: 0.02 }, { ...before, ...a }, undefined).transitMs).toBeCloseTo(40);
+    expect(read(now, before, undefined).transitMs).toBeUndefined();
   });
   it('has no rates at the first reading', () => {
     expect(read(now, undefined, undefined).bitsPerSecond).toBeUndefined();
