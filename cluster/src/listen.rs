@@ -59,7 +59,7 @@ pub enum Error {
     },
 }
 
-/// A bound socket that serves HTTP/1.1.
+/// A bound socket that serves HTTP and WebSockets.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,

@@ -17,10 +17,13 @@ fn camera(n: u16) -> CameraId {
     CameraId(SessionId::from_random(bits).0)
 }
 
+/// Case, origin, nodes, who is chosen.
+type Row = (&'static str, Option<&'static str>, Vec<NodeRecord>, Option<&'static str>);
+
 #[test]
 fn a_node_is_chosen_by_origin_state_and_headroom() {
     let (fit, full) = (|name| node(name, Serving, 0.2), |name| node(name, Serving, 1.0));
-    let table: &[(&str, Option<&str>, Vec<NodeRecord>, Option<&str>)] = &[
+    let table: [Row; 9] = [
         ("nobody serves", None, vec![], None),
         ("nobody serves yet", None, vec![node("a", Starting, 0.0), node("b", Draining, 0.0)], None),
         ("the only one", None, vec![fit("a")], Some("a")),
@@ -31,7 +34,7 @@ fn a_node_is_chosen_by_origin_state_and_headroom() {
         ("a draining origin takes nobody", Some("b"), vec![fit("a"), node("b", Draining, 0.0)], Some("a")),
         ("an origin that is gone", Some("z"), vec![fit("a")], Some("a")),
     ];
-    for (case, origin, nodes, expected) in table {
+    for (case, origin, nodes, expected) in &table {
         let origin = origin.map(|o| NodeId(o.into()));
         let chosen = viewer(camera(1), origin.as_ref(), nodes).map(|n| n.id.0.as_str());
         assert_eq!(chosen, *expected, "{case}");

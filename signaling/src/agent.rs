@@ -67,11 +67,12 @@ pub(crate) async fn connect(
 }
 
 async fn serve(service: Signaling, mut socket: WebSocket, claims: Claims, token: String) {
-    let _counted = service.0.metrics.agent();
+    let counted = service.0.metrics.agent();
     let end = match greeted(&mut socket, &claims).await {
         Ok(cameras) => Session::new(&service, &mut socket, claims, token, cameras).run().await,
         Err(end) => end,
     };
+    drop(counted);
     close(&mut socket, end).await;
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Failure {
     Time,
     #[error(transparent)]
     Node(#[from] NodeError),
-    #[error("{0}; try again")]
+    #[error(transparent)]
     Directory(#[from] cluster::Error),
 }
 
@@ -87,6 +87,8 @@ impl Failure {
             Self::Node(NodeError::Unreachable { .. }) => {
                 Problem::new(status, code, "the media node is away; try again")
             }
+            Self::Node(_) => Problem::new(status, code, "the media node fails; tell its operator, or try again"),
+            Self::Directory(_) => Problem::new(status, code, "the directory of nodes is out of reach; try again"),
             other => Problem::new(status, code, other.to_string()),
         }
     }

@@ -73,13 +73,13 @@ impl Signaling {
         internal::router(self)
     }
 
-    /// Follows the event bus from this call on; ends with the directory. Somebody has to drive it while the service
-    /// runs.
+    /// Follows the event bus from this call on; ends with the directory. [`Signaling::serve`] does it by itself; who
+    /// serves the routers otherwise drives it too, once.
     pub fn follow(&self) -> impl Future<Output = ()> + Send + 'static {
         events::follow(self.clone(), self.0.directory.subscribe())
     }
 
-    /// Serves both listeners until `shutdown` is ready.
+    /// Serves both listeners and follows the event bus, until `shutdown` is ready.
     pub async fn serve(
         &self,
         public: Listener,

@@ -1,0 +1,212 @@
+//! A signaling service on a real listener, with the embedded directory, a fake node and an issuer of grants.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use axum::{
+    Json, Router,
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{delete, post},
+};
+use cluster::{
+    Directory, InProcess, NodeClient,
+    listen::{Config, Listener},
+};
+use protocol::{
+    CameraId, ConnectionId, NodeId, Problem, Rid, SessionId,
+    grant::{Audience, CameraGrant, Claims, Jwks, Signer, Verifier},
+    node::{Answer, NodeRecord, NodeState, Publish, View},
+};
+use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
+use signaling::{Cors, Signaling};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Smallest text that passes for an offer.
+pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+const ANSWER: &str = "v=0\r\no=- 2 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:Ab/+\r\n";
+
+/// What the fake node was asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    Publish(Publish),
+    View(View),
+    Disconnect(ConnectionId),
+}
+
+/// A node that records what it is asked and answers as it is told.
+#[derive(Clone, Default)]
+pub(crate) struct FakeNode {
+    asked: Arc<Mutex<Vec<Asked>>>,
+    refusal: Arc<Mutex<Option<Problem>>>,
+}
+
+impl FakeNode {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("no handler panics").clone()
+    }
+
+    /// The view request that came last.
+    pub(crate) fn last_view(&self) -> View {
+        match self.asked().pop() {
+            Some(Asked::View(view)) => view,
+            other => panic!("not asked for a view last, but {other:?}"),
+        }
+    }
+
+    pub(crate) fn refuse(&self, problem: Problem) {
+        *self.refusal.lock().expect("no handler panics") = Some(problem);
+    }
+
+    fn answer(&self, asked: Asked) -> Response {
+        self.asked.lock().expect("no handler panics").push(asked);
+        match self.refusal.lock().expect("no handler panics").clone() {
+            Some(p) => (StatusCode::from_u16(p.status).expect("a status"), Json(p)).into_response(),
+            None => (StatusCode::CREATED, Json(Answer { answer: ANSWER.into() })).into_response(),
+        }
+    }
+
+    fn router(&self) -> Router {
+        let (publish, view, disconnect) = (self.clone(), self.clone(), self.clone());
+        let publish = |Json(p): Json<Publish>| async move { publish.answer(Asked::Publish(p)) };
+        let view = |Json(v): Json<View>| async move { view.answer(Asked::View(v)) };
+        let disconnect = |Path(id): Path<ConnectionId>| async move {
+            disconnect.answer(Asked::Disconnect(id));
+            StatusCode::NO_CONTENT
+        };
+        Router::new()
+            .route("/v1/publishers", post(publish))
+            .route("/v1/viewers", post(view))
+            .route("/v1/connections/{id}", delete(disconnect))
+    }
+}
+
+/// Everything that a test of the service needs.
+pub(crate) struct Stage {
+    /// Base URL of the public listener.
+    pub(crate) url: String,
+    /// Base URL of the internal listener.
+    pub(crate) internal: String,
+    /// What nodes know together.
+    pub(crate) directory: Arc<InProcess>,
+    /// The node behind it.
+    pub(crate) node: FakeNode,
+    /// Signs grants.
+    pub(crate) signer: Signer,
+    /// Makes calls.
+    pub(crate) http: reqwest::Client,
+}
+
+/// Wall clock, in Unix seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+/// The `n`th camera.
+pub(crate) fn camera(n: u8) -> CameraId {
+    CameraId(SessionId::from_random([n; 16]).0)
+}
+
+/// The node's name.
+pub(crate) fn node_id() -> NodeId {
+    NodeId("node-1".into())
+}
+
+/// A grant as tests want it by default: one minute, for camera 1 in its small encoding, for `parent-1`.
+pub(crate) fn claims(aud: Audience) -> Claims {
+    let cameras = vec![CameraGrant { id: camera(1), max: Rid::low(), audio: false }];
+    let (sid, iat, exp) = (SessionId::from_random([5; 16]), now(), now() + 60);
+    Claims { iss: String::new(), aud, sub: "parent-1".into(), sid, jti: "g1".into(), iat, exp, win: None, cameras }
+}
+
+/// A signer with a key of its own.
+pub(crate) fn signer() -> Signer {
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("the system has randomness");
+    Signer::new("https://control.test", key.as_ref()).expect("a fresh key")
+}
+
+fn listener() -> Listener {
+    Listener::internal(&Config::plain(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("loopback may be plain")
+}
+
+/// An HTTP client without TLS.
+pub(crate) fn http() -> reqwest::Client {
+    let tls = cluster::tls::client(None).expect("no files to read");
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client")
+}
+
+impl Stage {
+    /// A service and one node that serves.
+    pub(crate) async fn new() -> Self {
+        Self::with(Cors::default()).await
+    }
+
+    /// The same, with these origins.
+    pub(crate) async fn with(cors: Cors) -> Self {
+        let signer = signer();
+        let verifier = Verifier::new(signer.issuer(), &Jwks { keys: vec![signer.jwk()] });
+        let directory = Arc::new(InProcess::new());
+        let nodes = NodeClient::new(None).expect("no files to read");
+        let shared: Arc<dyn Directory> = Arc::clone(&directory) as Arc<dyn Directory>;
+        let registry = prometheus::Registry::new();
+        let service = Signaling::new(cors, shared, Arc::new(verifier), nodes, &registry).expect("a fresh registry");
+        let (public, internal, node) = (listener(), listener(), FakeNode::default());
+        let urls = (public.url(), internal.url());
+        let node_listener = listener();
+        let record = record(node_listener.url());
+        tokio::spawn(node_listener.serve(node.router(), std::future::pending()));
+        directory.register(record.clone()).await.expect("in process");
+        tokio::spawn(beat(Arc::clone(&directory), record));
+        tokio::spawn(async move { service.serve(public, internal, std::future::pending()).await });
+        Self { url: urls.0, internal: urls.1, directory, node, signer, http: http() }
+    }
+
+    /// A token with default claims, changed.
+    pub(crate) fn grant(&self, aud: Audience, change: impl FnOnce(&mut Claims)) -> String {
+        let mut claims = claims(aud);
+        change(&mut claims);
+        self.signer.sign(&claims)
+    }
+
+    /// A default view grant.
+    pub(crate) fn view(&self) -> String {
+        self.grant(Audience::View, |_| {})
+    }
+
+    /// Posts a default offer.
+    pub(crate) async fn offer(&self, path: &str, token: &str) -> reqwest::Response {
+        let request = self.http.post(format!("{}{path}", self.url)).header("content-type", "application/sdp");
+        request.bearer_auth(token).body(OFFER).send().await.expect("answered")
+    }
+}
+
+/// A record of the fake node.
+pub(crate) fn record(url: String) -> NodeRecord {
+    NodeRecord { id: node_id(), url, state: NodeState::Serving, viewers: 0, publishers: 0, load: 0.1 }
+}
+
+/// Keeps the node alive, until something else than serving is said of it.
+async fn beat(directory: Arc<InProcess>, record: NodeRecord) {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let known = directory.nodes().await.expect("in process");
+        if known.first() != Some(&record) {
+            return;
+        }
+        directory.heartbeat(record.clone()).await.expect("in process");
+    }
+}
+
+/// Asserts that an answer is a problem, and gives it.
+pub(crate) async fn problem(response: reqwest::Response, status: u16, code: &str) -> Problem {
+    let media_type = response.headers().get("content-type").cloned();
+    assert_eq!(response.status(), status);
+    assert_eq!(media_type.expect("a type"), Problem::MEDIA_TYPE);
+    let problem: Problem = response.json().await.expect("problem details");
+    assert_eq!((problem.status, problem.code.as_str()), (status, code));
+    assert!(problem.detail.len() > 10, "it says what to do: {problem:?}");
+    problem
+}
