@@ -88,7 +88,7 @@ pub(crate) async fn leave(
     service.close(&id, &service.claims(&headers, Audience::View)?).await
 }
 
-/// `GET` and `HEAD`: these resources have no representation (RFC 9725, section 4.1).
+/// `GET` and `HEAD`: success without content, since these resources have no representation (WHEP, section 4.1).
 pub(crate) async fn nothing() -> StatusCode {
     StatusCode::NO_CONTENT
 }
