@@ -14,7 +14,10 @@ use crate::{
 };
 use protocol::Rid;
 use rtc::rtcp::sender_report::SenderReport;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -117,10 +120,13 @@ impl Sender {
             return Ok(());
         }
         self.last_report = Some(now);
+        // The pair is that of the moment of sending: receivers take it for that.
+        let sent = unix_micros().max(unit.captured_micros);
+        let age_ticks = (sent - unit.captured_micros) * 9 / 100;
         let report = SenderReport {
             ssrc: self.track.ssrc,
-            ntp_time: ntp(unit.captured_micros),
-            rtp_time: self.timestamp(unit),
+            ntp_time: ntp(sent),
+            rtp_time: self.timestamp(unit).wrapping_add(age_ticks as u32),
             packet_count: self.packets,
             octet_count: self.octets,
             ..Default::default()
@@ -153,6 +159,10 @@ impl Sender {
     fn timestamp(&self, unit: &AccessUnit) -> u32 {
         (unit.ticks + self.offset) as u32
     }
+}
+
+fn unix_micros() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
 }
 
 /// Wall time as a 64-bit NTP timestamp (RFC 3550, section 4).

@@ -2,7 +2,7 @@
 
 use crate::keyframe::Arbiter;
 use crate::ring::Ring;
-use crate::types::{ClockPair, EncodingId, Packet, ShardId};
+use crate::types::{Clock, EncodingId, Packet, ShardId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub(crate) struct Encoding {
     /// At the origin: the other shards that get it.
     pub(crate) subscribers: Vec<ShardId>,
     /// Its clock, by the publisher's last sender report.
-    pub(crate) clock: Option<ClockPair>,
+    pub(crate) clock: Option<Clock>,
     pub(crate) arbiter: Arbiter,
     /// What was last said about it to the outside.
     pub(crate) is_wanted: bool,

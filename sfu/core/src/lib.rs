@@ -28,4 +28,4 @@ mod viewer;
 
 pub use fanout::{Arena, MAX_TRAIN, Train};
 pub use shard::{Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, Shard, ShardMessage};
-pub use types::{CameraKey, ClockPair, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
+pub use types::{CameraKey, Clock, ClockPair, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};

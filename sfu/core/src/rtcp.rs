@@ -2,6 +2,9 @@
 
 use crate::source::Reception;
 use crate::types::{ClockPair, Ssrc};
+use rtc_rtcp::extended_report::ExtendedReport;
+use rtc_rtcp::extended_report::dlrr::{DLRRReport, DLRRReportBlock};
+use rtc_rtcp::extended_report::rrt::ReceiverReferenceTimeReportBlock;
 use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::packet::{Packet, marshal, unmarshal};
 use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
@@ -35,6 +38,13 @@ pub enum Feedback {
         last_report: u32,
         /// Since then, in 1/65536 s.
         delay: u32,
+    },
+    /// A receiver's clock, which it wants back to measure the round trip (RFC 3611, section 4.4).
+    ReferenceTime {
+        /// Of the receiver.
+        ssrc: Ssrc,
+        /// Middle 32 bits of its NTP timestamp.
+        ntp: u32,
     },
     /// Packets to send again.
     Nack {
@@ -81,6 +91,10 @@ fn take(packet: &dyn Packet, feedback: &mut Vec<Feedback>) {
         feedback.push(Feedback::Nack { ssrc: Ssrc(nack.media_ssrc), sequences });
     } else if any.is::<PictureLossIndication>() || any.is::<FullIntraRequest>() {
         feedback.push(Feedback::KeyframeRequest);
+    } else if let Some(report) = any.downcast_ref::<ExtendedReport>() {
+        let times = report.reports.iter().filter_map(|b| b.as_any().downcast_ref::<ReceiverReferenceTimeReportBlock>());
+        let ssrc = Ssrc(report.sender_ssrc);
+        feedback.extend(times.map(|b| Feedback::ReferenceTime { ssrc, ntp: (b.ntp_timestamp >> 16) as u32 }));
     } else if let Some(bye) = any.downcast_ref::<Goodbye>() {
         feedback.push(Feedback::Bye(bye.sources.iter().copied().map(Ssrc).collect()));
     }
@@ -129,6 +143,12 @@ pub fn nack(ours: Ssrc, media: Ssrc, sequences: &[u16]) -> Vec<u8> {
 /// Asks a publisher for a keyframe.
 pub fn picture_loss(ours: Ssrc, media: Ssrc) -> Vec<u8> {
     write(&[Box::new(PictureLossIndication { sender_ssrc: ours.0, media_ssrc: media.0 })])
+}
+
+/// Gives a receiver its clock back, at once (RFC 3611, section 4.5).
+pub fn reference_time_answer(ours: Ssrc, theirs: Ssrc, ntp: u32) -> Vec<u8> {
+    let block = DLRRReportBlock { reports: vec![DLRRReport { ssrc: theirs.0, last_rr: ntp, dlrr: 0 }] };
+    write(&[Box::new(ExtendedReport { sender_ssrc: ours.0, reports: vec![Box::new(block)] })])
 }
 
 /// Says that our streams are over.

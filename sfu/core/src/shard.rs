@@ -12,7 +12,7 @@ use crate::fanout::Train;
 use crate::ice::Credentials;
 use crate::publisher::Publisher;
 use crate::sdp::{PublisherMedia, ViewerMedia};
-use crate::types::{CameraKey, ClockPair, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
+use crate::types::{CameraKey, Clock, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
 use crate::viewer::Viewer;
 use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::context::Context;
@@ -142,8 +142,8 @@ pub enum ShardMessage {
     Clock {
         /// Of which encoding.
         encoding: EncodingId,
-        /// What its sender report said.
-        pair: ClockPair,
+        /// What its sender report said, and when.
+        clock: Clock,
     },
     /// To the origin: viewers here need a keyframe.
     KeyframeRequest {

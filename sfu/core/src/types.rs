@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::fmt;
+use std::time::Instant;
 
 /// Synchronization source (RFC 3550, section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -92,4 +93,23 @@ pub struct ClockPair {
     pub ntp: u64,
     /// RTP timestamp of the same instant.
     pub rtp: u32,
+}
+
+/// A publisher's clock: its last sender report, and when that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clock {
+    /// What it said.
+    pub pair: ClockPair,
+    /// When it came.
+    pub came: Instant,
+}
+
+impl Clock {
+    /// The pair as the publisher would state it at `now`: on the same line, so its relation is unchanged.
+    pub fn at(&self, now: Instant) -> ClockPair {
+        let elapsed = now.saturating_duration_since(self.came).as_micros() as u64;
+        let ntp = (elapsed / 1_000_000) << 32 | ((elapsed % 1_000_000) << 32) / 1_000_000;
+        let ticks = (elapsed * 9 / 100) as u32;
+        ClockPair { ntp: self.pair.ntp.wrapping_add(ntp), rtp: self.pair.rtp.wrapping_add(ticks) }
+    }
 }

@@ -86,6 +86,10 @@ impl<'a> Answer<'a> {
         push(&format!("a=mid:{}", value(media, "mid").unwrap_or_default()));
         push("a=rtcp-mux");
         push("a=rtcp-rsize");
+        // Receivers may ask for the round trip (RFC 3611, section 5.1); pages learn a frame's age by it.
+        if media.has_attribute("rtcp-xr") {
+            push("a=rtcp-xr:rcvr-rtt=all");
+        }
         lines.iter().for_each(|line| push(line));
         for (i, candidate) in self.local.candidates.iter().enumerate() {
             push(&candidate_line(i, *candidate));

@@ -251,8 +251,8 @@ impl Shard {
         }
         let start = encoding.ring.gop_start().map_or(encoding.passed_on, |p| p.index);
         let packets: Arc<[Packet]> = encoding.ring.range(start, encoding.passed_on).cloned().collect();
-        if let Some(pair) = encoding.clock {
-            self.tell(from, ShardMessage::Clock { encoding: id, pair });
+        if let Some(clock) = encoding.clock {
+            self.tell(from, ShardMessage::Clock { encoding: id, clock });
         }
         if !packets.is_empty() {
             self.tell(from, ShardMessage::Batch { encoding: id, packets });

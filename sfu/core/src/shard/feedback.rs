@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::drain::Job;
+use crate::fanout::Outbound;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
 use crate::types::{ClockPair, Packet};
@@ -19,6 +20,11 @@ impl Shard {
                     self.counters.keyframe_requests_in += 1;
                     if let Some(slot) = self.viewer(place).and_then(|v| v.watching) {
                         self.request_keyframe(slot);
+                    }
+                }
+                Feedback::ReferenceTime { ssrc, ntp } => {
+                    if let Some(ours) = self.viewer(place).and_then(|v| v.out.as_ref()).map(Outbound::ssrc) {
+                        self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp));
                     }
                 }
                 _ => {}
@@ -48,13 +54,14 @@ impl Shard {
         }
     }
 
-    /// Tells a viewer the publisher's clock in the viewer's own timestamps.
+    /// Tells a viewer the publisher's clock in the viewer's own timestamps. Its NTP time is the publisher's, as of now:
+    /// the receiver takes it for the time of sending.
     pub(super) fn send_sender_report(&mut self, place: u32) {
         let now = self.now;
         let Some(viewer) = self.viewer(place) else { return };
         let Some(slot) = viewer.watching else { return };
         viewer.reported_at = Some(now);
-        let Some(clock) = self.encodings[slot].clock else { return };
+        let Some(clock) = self.encodings[slot].clock.as_ref().map(|clock| clock.at(now)) else { return };
         let Some(viewer) = self.viewer(place) else { return };
         let (Some(rtp), Some(out)) = (viewer.rewriter.map_time(clock.rtp), viewer.out.as_ref()) else { return };
         let pair = ClockPair { ntp: clock.ntp, rtp };

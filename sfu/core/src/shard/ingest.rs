@@ -4,7 +4,7 @@ use super::{Notice, Origin, Role, Shard, ShardMessage};
 use crate::publisher::{Accepted, Publisher};
 use crate::rtcp::{self, Feedback};
 use crate::source::Received;
-use crate::types::{EncodingId, Packet};
+use crate::types::{Clock, EncodingId, Packet};
 use crate::{Rid, h264};
 use bytes::Bytes;
 
@@ -90,9 +90,10 @@ impl Shard {
                     let id = EncodingId { camera, rid: stream.rid };
                     let Some(slot) = self.encoding_slots.get(&id) else { continue };
                     let encoding = &mut self.encodings[*slot];
-                    encoding.clock = Some(pair);
+                    let clock = Clock { pair, came: now };
+                    encoding.clock = Some(clock);
                     for shard in encoding.subscribers.clone() {
-                        self.tell(shard, ShardMessage::Clock { encoding: id, pair });
+                        self.tell(shard, ShardMessage::Clock { encoding: id, clock });
                     }
                 }
                 Feedback::Bye(gone) => publisher.forget(&gone),

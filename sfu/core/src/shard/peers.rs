@@ -251,9 +251,9 @@ impl Shard {
                     self.restarted(*slot);
                 }
             }
-            ShardMessage::Clock { encoding, pair } => {
+            ShardMessage::Clock { encoding, clock } => {
                 if let Some(slot) = self.encoding_slots.get(&encoding) {
-                    self.encodings[*slot].clock = Some(pair);
+                    self.encodings[*slot].clock = Some(clock);
                 }
             }
             ShardMessage::KeyframeRequest { encoding } => {
