@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { launch } from './harness/browser';
 import { ROOT } from './harness/process';
 import { Sunroom } from './harness/sunroom';
+import { decode, type Timecode } from './timecode';
 
 const RESULTS = join(ROOT, 'web/test-results');
 
@@ -37,6 +38,19 @@ function pixels(): Promise<number[]> {
   });
 }
 
+/** The clock in the picture, where it can be read. */
+async function clock(): Promise<Timecode | undefined> {
+  const row = await page.evaluate(() => {
+    const video = document.querySelector('video');
+    const context = new OffscreenCanvas(160, 1).getContext('2d');
+    if (!video || !context) return [];
+    const cell = video.videoWidth / 40;
+    context.drawImage(video, 0, cell / 4, video.videoWidth, cell / 2, 0, 0, 160, 1);
+    return [...context.getImageData(0, 0, 160, 1).data];
+  });
+  return decode(Uint8ClampedArray.from(row));
+}
+
 async function moves(): Promise<void> {
   const before = await pixels();
   await expect.poll(async () => (await pixels()).some((v, i) => Math.abs(v - (before[i] ?? 0)) > 24), { timeout: 5_000 }).toBe(true);
@@ -45,6 +59,7 @@ async function moves(): Promise<void> {
 async function plays(): Promise<void> {
   await page.locator('.frame[data-mood=live]').waitFor({ timeout: 15_000 });
   await moves();
+  expect(await clock(), 'the clock in the picture').toBeDefined();
 }
 
 it('shows a moving picture, its delay and its size', async () => {
@@ -53,6 +68,7 @@ it('shows a moving picture, its delay and its size', async () => {
   await plays();
   await page.locator('[data-figure=delay]', { hasText: /^\d+ ms$/ }).waitFor({ timeout: 10_000 });
   await page.locator('[data-figure=resolution]', { hasText: /^\d+ × \d+$/ }).waitFor({ timeout: 10_000 });
+  await page.locator('[data-figure=rate]', { hasText: 'Mbit/s' }).waitFor({ timeout: 10_000 });
   await page.screenshot({ path: join(RESULTS, 'page.png') });
 });
 

@@ -59,7 +59,8 @@ export class Stage {
     const delay = stats?.latencyMs ?? stats?.transitMs;
     if (delay !== undefined) this.#delays = [...this.#delays, delay].slice(-READINGS);
     if (!stats) this.#delays = [];
-    this.#delay.root.title = text(stats?.latencyMs === undefined ? 'delay.title.transit' : 'delay.title');
+    const whole = stats?.latencyMs !== undefined || stats?.transitMs === undefined;
+    this.#delay.name(whole ? 'delay' : 'transit', whole ? 'delay.title' : 'transit.title');
     const middle = this.#delays.toSorted((a, b) => a - b)[this.#delays.length >> 1];
     this.#delay.show(middle === undefined ? undefined : text('delay.value', { ms: Math.max(0, Math.round(middle)) }));
     const { width, height, bitsPerSecond: bits } = stats ?? {};
@@ -78,11 +79,25 @@ export class Stage {
   }
 }
 
-function figure(key: Key): { root: HTMLElement; show: (value: string | undefined) => void } {
+interface Figure {
+  readonly root: HTMLElement;
+  readonly name: (label: Key, title: Key) => void;
+  readonly show: (value: string | undefined) => void;
+}
+
+function figure(key: Key): Figure {
+  const label = element('dt', { textContent: text(key) });
   const value = element('dd', { textContent: text('unknown') });
   value.dataset['figure'] = key;
-  const root = element('div', {}, element('dt', { textContent: text(key) }), value);
-  return { root, show: (shown) => (value.textContent = shown ?? text('unknown')) };
+  const root = element('div', {}, label, value);
+  return {
+    root,
+    name: (key, title) => {
+      label.textContent = text(key);
+      root.title = text(title);
+    },
+    show: (shown) => (value.textContent = shown ?? text('unknown')),
+  };
 }
 
 function sizes(size: Size, resize: (size: Size) => void): HTMLElement {
