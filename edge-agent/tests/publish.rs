@@ -14,22 +14,25 @@ use edge_agent::{
 };
 use protocol::Rid;
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{sync::watch, time::timeout};
 use whip_server::{Seen, WhipServer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const CAMERA: &str = "0190a1b2-0000-7000-8000-000000000001";
-/// 2026-11-23, as microseconds since the Unix epoch.
-const EPOCH: u64 = 1_795_392_000_000_000;
+/// When frame 0 was captured, in microseconds since the Unix epoch: the cached GOP is 2 s long.
+static EPOCH: LazyLock<u64> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    now.as_micros() as u64 - 2_000_000
+});
 
 /// Frame `i` at 25 per second, a keyframe first.
 fn frame(i: u64) -> AccessUnit {
     let nal = |kind: u8, len: usize| Bytes::from([vec![0x60 | kind], vec![i as u8; len]].concat());
     let nals = if i == 0 { vec![nal(7, 12), nal(8, 4), nal(5, 20_000)] } else { vec![nal(1, 3000)] };
-    AccessUnit { nals, is_keyframe: i == 0, ticks: i * 3600, captured_micros: EPOCH + i * 40_000 }
+    AccessUnit { nals, is_keyframe: i == 0, ticks: i * 3600, captured_micros: *EPOCH + i * 40_000 }
 }
 
 struct Setup {
@@ -161,7 +164,8 @@ async fn sender_reports_state_when_a_frame_was_captured() {
     let seconds = (report.ntp_time >> 32) - 2_208_988_800;
     let micros = seconds * 1_000_000 + (((report.ntp_time & 0xffff_ffff) * 1_000_000) >> 32);
     let ticks = u64::from(report.rtp_time.wrapping_sub(packet.header.timestamp));
-    assert!(micros.abs_diff(EPOCH + ticks * 100 / 9) <= 1, "{micros} at {ticks}");
+    // A tick is 11 microseconds.
+    assert!(micros.abs_diff(*EPOCH + ticks * 100 / 9) <= 12, "{micros} at {ticks}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
