@@ -22,8 +22,8 @@ fn serves(node: &NodeRecord) -> bool {
     node.state == NodeState::Serving
 }
 
-/// FNV-1a over both names, then the finalizer of SplitMix64, because FNV's high bits mix poorly on short inputs. Written
-/// out, because the result must be the same in every process and release.
+/// FNV-1a over both names, then the finalizer of SplitMix64, because FNV's high bits mix poorly on short inputs.
+/// Written out, because the result must be the same in every process and release.
 fn weight(camera: CameraId, node: &NodeId) -> u64 {
     let bytes = camera.0.as_bytes().iter().chain(node.0.as_bytes());
     let fnv = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
