@@ -1,0 +1,339 @@
+//! A virtual network: shards and peers in virtual time, with seeded loss.
+#![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses its part
+
+pub mod peer;
+
+use peer::{Identity, Peer};
+use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
+use rtc_dtls::crypto::Certificate;
+use sfu_core::ice::Credentials;
+use sfu_core::sdp::{Local, Offer};
+use sfu_core::{
+    Arena, CameraKey, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId, ShardMessage, Ssrc,
+    dtls,
+};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub const STEP: Duration = Duration::from_millis(1);
+pub const CAMERA: CameraKey = CameraKey(0);
+pub const SSRC: u32 = 0x1000;
+
+pub struct Net {
+    pub now: Instant,
+    pub shards: Vec<Shard>,
+    arenas: Vec<Arena>,
+    pub peers: Vec<(usize, Peer)>,
+    pub notices: Vec<(usize, Notice)>,
+    /// Length of every train sent, in packets.
+    pub trains: Vec<usize>,
+    mail: VecDeque<(usize, ShardMessage)>,
+    identity: Identity,
+    local: dtls::Identity,
+    next_peer: u64,
+    random: u64,
+    /// Packets from shards to peers that are lost, in 1/1000.
+    pub loss: u64,
+}
+
+pub fn rid(text: &str) -> Rid {
+    Rid::new(text.as_bytes()).expect("a rid")
+}
+
+pub fn server(shard: usize) -> SocketAddr {
+    format!("10.0.0.1:{}", 4000 + shard).parse().expect("an address")
+}
+
+impl Net {
+    pub fn new(shards: usize, seed: u64) -> Self {
+        println!("seed {seed}");
+        let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
+        let certificate = Certificate::generate_self_signed(vec!["node".to_owned()], provider.crypto()).expect("made");
+        let local = dtls::Identity::new(&certificate, &provider).expect("usable");
+        #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+        let now = Instant::now();
+        let shard = |n: usize| Shard::new(config(n), local.clone(), Arc::clone(&provider), now);
+        Self {
+            now,
+            shards: (0..shards).map(shard).collect(),
+            arenas: (0..shards).map(|_| Arena::new(64 * 1024)).collect(),
+            peers: Vec::new(),
+            notices: Vec::new(),
+            trains: Vec::new(),
+            mail: VecDeque::new(),
+            identity: Identity::new(),
+            local,
+            next_peer: 0,
+            random: seed.wrapping_mul(2).wrapping_add(1),
+            loss: 0,
+        }
+    }
+
+    /// Splitmix64: the same seed, the same losses.
+    fn roll(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn add(&mut self, shard: usize, make: impl FnOnce(&Local<'_>) -> (NewRole, String), cm: bool) -> usize {
+        self.next_peer += 1;
+        let mut bits = [0; 24];
+        bits[..8].copy_from_slice(&self.next_peer.to_be_bytes());
+        bits[8..16].copy_from_slice(&self.roll().to_be_bytes());
+        let ice = Credentials::from_random(&std::array::from_fn(|i| bits[23 - i]));
+        let candidates = [server(shard)];
+        let local = Local { ice: &ice, fingerprint: self.local.fingerprint, candidates: &candidates, session: 1 };
+        let (role, answer) = make(&local);
+        let address = format!("10.1.0.{}:5000", self.next_peer).parse().expect("an address");
+        let peer = Peer::new(&self.identity, address, server(shard), &answer);
+        self.peers.push((shard, if cm { peer.only_aes_cm() } else { peer }));
+        let new = NewPeer {
+            id: PeerId(self.next_peer),
+            ice: ice.clone(),
+            fingerprint: self.identity.fingerprint(),
+            until: None,
+            role,
+        };
+        self.handle(shard, Input::Connect(Box::new(new)));
+        self.peers.len() - 1
+    }
+
+    /// A publisher of `h` and `l`, connected.
+    pub fn publisher(&mut self, shard: usize) -> usize {
+        let offer = publish_offer(&self.identity.fingerprint().to_string());
+        let at = self.add(
+            shard,
+            |local| {
+                let (media, answer) = Offer::parse(&offer).expect("sdp").publish(local).expect("answered");
+                (NewRole::Publisher { camera: CAMERA, media, ssrc: Ssrc(77) }, answer)
+            },
+            false,
+        );
+        self.connect(at);
+        at
+    }
+
+    /// A viewer of at most `max`, not connected yet.
+    pub fn join(&mut self, shard: usize, max: &str, cm: bool) -> usize {
+        let offer = view_offer(&self.identity.fingerprint().to_string());
+        let ssrc = 1_000_000 + self.next_peer as u32;
+        self.add(
+            shard,
+            |local| {
+                let parsed = Offer::parse(&offer).expect("sdp");
+                let (media, answer) = parsed.view(local, Ssrc(ssrc), Ssrc(ssrc ^ 0x8000_0000)).expect("answered");
+                (NewRole::Viewer { camera: CAMERA, max: rid(max), media, first_sequence: 0x7ff0 }, answer)
+            },
+            cm,
+        )
+    }
+
+    /// A connected viewer.
+    pub fn viewer(&mut self, shard: usize, max: &str) -> usize {
+        let at = self.join(shard, max, false);
+        self.connect(at);
+        at
+    }
+
+    pub fn connect(&mut self, at: usize) {
+        let now = self.now;
+        self.peers[at].1.check();
+        self.step();
+        self.peers[at].1.handshake(now);
+        for _ in 0..5000 {
+            if self.peers[at].1.is_connected() {
+                return self.step();
+            }
+            self.step();
+        }
+        panic!("peer {at} did not connect");
+    }
+
+    pub fn peer(&mut self, at: usize) -> &mut Peer {
+        &mut self.peers[at].1
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// One millisecond: everything that is under way arrives.
+    pub fn step(&mut self) {
+        self.now += STEP;
+        for at in 0..self.peers.len() {
+            let now = self.now;
+            self.peers[at].1.handle_timeout(now);
+            let (shard, from) = (self.peers[at].0, self.peers[at].1.address);
+            for datagram in std::mem::take(&mut self.peers[at].1.out) {
+                self.handle(shard, Input::Datagram { from, bytes: &datagram });
+            }
+        }
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].poll_timeout().is_some_and(|at| at <= self.now) {
+                self.handle(shard, Input::Timeout);
+            }
+        }
+        while let Some((to, message)) = self.mail.pop_front() {
+            self.handle(to, Input::FromShard(message));
+        }
+    }
+
+    pub fn handle(&mut self, shard: usize, input: Input<'_>) {
+        let now = self.now;
+        self.shards[shard].handle(now, input);
+        while let Some(output) = self.shards[shard].poll_output(&mut self.arenas[shard]) {
+            match output {
+                Output::Train(train) => {
+                    let bytes = self.arenas[shard].bytes(&train).to_vec();
+                    self.trains.push(bytes.chunks(train.segment).len());
+                    for packet in bytes.chunks(train.segment) {
+                        self.deliver(train.to, packet);
+                    }
+                }
+                Output::Full => self.arenas[shard].clear(),
+                Output::ToShard(to, message) => self.mail.push_back((usize::from(to.0), message)),
+                Output::ToAllShards(message) => {
+                    for other in (0..self.shards.len()).filter(|n| *n != shard) {
+                        self.mail.push_back((other, message.clone()));
+                    }
+                }
+                Output::Notice(notice) => self.notices.push((shard, notice)),
+            }
+        }
+        self.arenas[shard].clear();
+    }
+
+    fn deliver(&mut self, to: SocketAddr, packet: &[u8]) {
+        let is_media = packet[0] >= 128 && !sfu_core::rtp::is_rtcp(packet);
+        if is_media && self.loss > 0 && self.roll() % 1000 < self.loss {
+            return;
+        }
+        let now = self.now;
+        if let Some((_, peer)) = self.peers.iter_mut().find(|(_, p)| p.address == to) {
+            peer.receive(now, packet);
+        }
+    }
+
+    /// Whether the encoding was last said to be wanted.
+    pub fn is_wanted(&self, name: &str) -> bool {
+        let said = |n: &Notice| match n {
+            Notice::Wanted(encoding, wanted) if encoding.rid == rid(name) => Some(*wanted),
+            _ => None,
+        };
+        self.notices.iter().rev().find_map(|(_, n)| said(n)).unwrap_or(false)
+    }
+}
+
+fn config(shard: usize) -> Config {
+    Config {
+        shard: ShardId(shard as u16),
+        ring_bytes: 1 << 20,
+        linger: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(15),
+        silence_timeout: Duration::from_secs(30),
+    }
+}
+
+const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n";
+const CODEC: &str = "a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n";
+
+fn media(fingerprint: &str) -> String {
+    format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:0\r\n{CODEC}"
+    )
+}
+
+pub fn view_offer(fingerprint: &str) -> String {
+    let extensions =
+        format!("a=extmap:2 {}\r\na=extmap:5 {}\r\n", sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
+    format!("{HEAD}{}a=recvonly\r\n{extensions}", media(fingerprint))
+}
+
+pub fn publish_offer(fingerprint: &str) -> String {
+    let extensions = format!("a=extmap:1 {}\r\na=extmap:3 {}\r\n", sfu_core::rtp::MID, sfu_core::rtp::RTP_STREAM_ID);
+    let rids = "a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\n";
+    format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}", media(fingerprint))
+}
+
+/// One encoding of a virtual camera: frames of several packets, a keyframe every `gop` frames.
+pub struct Stream {
+    pub rid: &'static str,
+    pub ssrc: u32,
+    pub sequence: u64,
+    pub time: u32,
+    pub frame: u32,
+    pub gop: u32,
+    pub packets_per_frame: usize,
+}
+
+impl Stream {
+    pub fn new(rid: &'static str, ssrc: u32) -> Self {
+        Self { rid, ssrc, sequence: 65_500, time: 1_000_000, frame: 0, gop: 50, packets_per_frame: 3 }
+    }
+
+    /// The next frame's packets, plain, with their indices. A payload's bytes 2 to 6 hold the frame's number.
+    pub fn next_frame(&mut self) -> Vec<(Vec<u8>, u64)> {
+        let is_key = self.frame.is_multiple_of(self.gop);
+        let mut packets = Vec::new();
+        let number = self.frame.to_be_bytes();
+        let body = |first: &[u8], len: usize| {
+            let mut payload = first.to_vec();
+            payload.extend_from_slice(&number);
+            payload.resize(len, 0xab);
+            payload
+        };
+        let mut payloads = Vec::new();
+        if is_key {
+            payloads.push(vec![24, 0, 4, 0x67, 1, 2, 3, 0, 2, 0x68, 4]);
+        }
+        let kind = if is_key { 5 } else { 1 };
+        let fragments = if is_key { 40 } else { self.packets_per_frame };
+        for i in 0..fragments {
+            let start = if i == 0 {
+                0x80
+            } else if i + 1 == fragments {
+                0x40
+            } else {
+                0
+            };
+            let len = if i + 1 == fragments { 500 } else { 1100 };
+            payloads.push(body(&[0x7c, start | kind], len));
+        }
+        let count = payloads.len();
+        for (i, payload) in payloads.into_iter().enumerate() {
+            packets.push((self.packet(i + 1 == count, &payload), self.sequence));
+            self.sequence += 1;
+        }
+        self.frame += 1;
+        self.time = self.time.wrapping_add(3600);
+        packets
+    }
+
+    fn packet(&self, marker: bool, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x90, 102 | u8::from(marker) << 7];
+        packet.extend_from_slice(&(self.sequence as u16).to_be_bytes());
+        packet.extend_from_slice(&self.time.to_be_bytes());
+        packet.extend_from_slice(&self.ssrc.to_be_bytes());
+        packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, b'0', 0x30, self.rid.as_bytes()[0]]);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    /// Sends a frame and lets 40 ms pass.
+    pub fn play(&mut self, net: &mut Net, publisher: usize, frames: usize) {
+        for _ in 0..frames {
+            for (packet, index) in self.next_frame() {
+                net.peer(publisher).send_rtp(&packet, index);
+            }
+            net.run(Duration::from_millis(40));
+        }
+    }
+}
