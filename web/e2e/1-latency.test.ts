@@ -47,6 +47,7 @@ it('shows the picture soon after a join at any point of the GOP, cold or warm, a
   const [camera] = await sunroom.cameras();
   if (!camera) throw new Error('no camera');
   const first = { cold: [] as number[], warm: [] as number[] };
+  const live: number[] = [];
   const glass: number[] = [];
   for (let join = 0; join < JOINS; join++) {
     const kind = join % 2 === 0 ? 'cold' : 'warm';
@@ -61,6 +62,7 @@ it('shows the picture soon after a join at any point of the GOP, cold or warm, a
     // 25 frames a second; a picture that stutters has no latency worth a figure.
     expect(ages.length, `frames with a readable clock\n${sunroom.log}`).toBeGreaterThan((SAMPLED_MS / 40) * 0.8);
     glass.push(...ages);
+    live.push(await page.evaluate(() => window.measure.liveMs('joins')));
     await close('joins');
     if (kind === 'warm') await close('other');
   }
@@ -68,6 +70,7 @@ it('shows the picture soon after a join at any point of the GOP, cold or warm, a
   for (const kind of ['cold', 'warm'] as const) {
     say(`connect_first ${kind}: median ${percentile(first[kind], 0.5).toFixed(1)} ms of ${first[kind].map(Math.round).join(' ')}`);
   }
+  say(`connect_live: median ${percentile(live, 0.5).toFixed(1)} ms of ${live.map(Math.round).join(' ')}`);
   const figures = {
     connect_first_p50_ms: percentile(all, 0.5),
     connect_first_p95_ms: percentile(all, 0.95),

@@ -21,7 +21,11 @@ interface Watch {
   readonly video: HTMLVideoElement;
   readonly frames: Frame[];
   stats: Stats | undefined;
+  beganMs: number;
 }
+
+/** A picture younger than this is live. */
+const LIVE_MS = 250;
 
 const reader = new TimecodeReader();
 const watches = new Map<string, Watch>();
@@ -51,7 +55,7 @@ export const measure = {
     const video = document.createElement('video');
     Object.assign(video, { autoplay: true, muted: true, playsInline: true, srcObject: viewer.stream });
     document.body.append(video);
-    const watch: Watch = { viewer, video, frames: [], stats: undefined };
+    const watch: Watch = { viewer, video, frames: [], stats: undefined, beganMs: 0 };
     watches.set(name, watch);
     viewer.on('stats', (stats) => (watch.stats = stats));
     const failed = new Promise<never>((_, reject) => {
@@ -62,11 +66,18 @@ export const measure = {
     const presented = new Promise<number>((resolve) => {
       video.requestVideoFrameCallback(() => resolve(performance.now()));
     });
-    const began = performance.now();
+    watch.beganMs = performance.now();
     viewer.connect(camera, { rid });
     const first = await Promise.race([presented, failed]);
     record(watch);
-    return first - began;
+    return first - watch.beganMs;
+  },
+
+  /** Milliseconds from the call of connect() to the first live frame: by then the cached GOP has been caught up with. */
+  liveMs(name: string): number {
+    const { frames, beganMs } = of(name);
+    const live = frames.find((frame) => frame.ageMs !== undefined && frame.ageMs < LIVE_MS);
+    return live ? live.atMs - beganMs : NaN;
   },
 
   /** The frames of the last `ms` milliseconds. */
