@@ -49,7 +49,7 @@ export class Stage {
     this.#title.textContent = title;
     this.#detail.textContent = detail;
     this.video.setAttribute('aria-label', text('picture', { camera: name }));
-    const spoken = text('announce', { camera: name, state: [title, detail].filter(Boolean).join('. ') });
+    const spoken = text('announce', { camera: name, state: [title, detail].filter(Boolean).join(' – ') });
     if (this.#spoken.textContent !== spoken) this.#spoken.textContent = spoken;
     if (mood !== 'live') this.measure(undefined);
   }
