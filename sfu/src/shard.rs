@@ -7,6 +7,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use sfu_core::{Arena, Input, Notice, Output, Shard, ShardId, Train};
 use std::net::UdpSocket;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -69,22 +70,28 @@ fn turn_until_stopped(
     let mut renewed = Instant::now();
     loop {
         wait(&core, &incoming, inbox)?;
-        let now = Instant::now();
         inbox.hush();
-        while let Some(mail) = inbox.next() {
-            let input = match mail {
-                Mail::Connect(peer) => Input::Connect(peer),
-                Mail::Disconnect(id) => Input::Disconnect(id),
-                Mail::FromShard(message) => Input::FromShard(message),
-                Mail::Stop => {
-                    hands.flush();
-                    return Ok(());
-                }
-            };
-            core.handle(now, input);
-            hands.drain(&mut core);
+        for _ in 0..BATCHES_PER_TURN {
+            let received = incoming.receive().unwrap_or_else(|error| {
+                tracing::debug!(%error, "receiving failed");
+                false
+            });
+            let now = Instant::now();
+            // Mail after receiving, before the datagrams are looked at: a peer may send as soon as it has its answer,
+            // and by then its mail is in the box.
+            if read_mail(&mut core, &mut hands, inbox, now).is_break() {
+                hands.flush();
+                return Ok(());
+            }
+            for (from, bytes) in incoming.datagrams() {
+                core.handle(now, Input::Datagram { from, bytes });
+                hands.drain(&mut core);
+            }
+            if !received {
+                break;
+            }
         }
-        receive(&mut core, &mut incoming, &mut hands, now);
+        let now = Instant::now();
         if core.poll_timeout().is_some_and(|at| at <= now) {
             core.handle(now, Input::Timeout);
             hands.drain(&mut core);
@@ -102,6 +109,21 @@ fn turn_until_stopped(
     }
 }
 
+/// Breaks when the thread is to stop.
+fn read_mail(core: &mut Shard, hands: &mut Hands, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
+    while let Some(mail) = inbox.next() {
+        let input = match mail {
+            Mail::Connect(peer) => Input::Connect(peer),
+            Mail::Disconnect(id) => Input::Disconnect(id),
+            Mail::FromShard(message) => Input::FromShard(message),
+            Mail::Stop => return ControlFlow::Break(()),
+        };
+        core.handle(now, input);
+        hands.drain(core);
+    }
+    ControlFlow::Continue(())
+}
+
 /// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures.
 fn wait(core: &Shard, socket: &Incoming, inbox: &Inbox) -> std::io::Result<()> {
     let until = core.poll_timeout().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
@@ -109,20 +131,6 @@ fn wait(core: &Shard, socket: &Incoming, inbox: &Inbox) -> std::io::Result<()> {
     match ppoll(&mut fds, Some(TimeSpec::from(until)), None) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-fn receive(core: &mut Shard, incoming: &mut Incoming, hands: &mut Hands, now: Instant) {
-    for _ in 0..BATCHES_PER_TURN {
-        let received = incoming.receive(|from, bytes| {
-            core.handle(now, Input::Datagram { from, bytes });
-            hands.drain(core);
-        });
-        match received {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return tracing::debug!(%error, "receiving failed"),
-        }
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Incoming {
     state: UdpSocketState,
     buffers: Vec<Vec<u8>>,
     metas: [RecvMeta; RECEIVE_BATCH],
+    received: usize,
 }
 
 /// The sending side.
@@ -73,7 +74,8 @@ pub(crate) fn split(socket: UdpSocket) -> io::Result<(Incoming, Outgoing)> {
         counters: Counters::default(),
     };
     let buffers = vec![vec![0; RECEIVE_BUFFER]; RECEIVE_BATCH];
-    Ok((Incoming { socket, state, buffers, metas: [RecvMeta::default(); RECEIVE_BATCH] }, outgoing))
+    let metas = [RecvMeta::default(); RECEIVE_BATCH];
+    Ok((Incoming { socket, state, buffers, metas, received: 0 }, outgoing))
 }
 
 impl Incoming {
@@ -82,20 +84,23 @@ impl Incoming {
         self.socket.as_fd()
     }
 
-    /// Receives what is there, at most one batch, and hands over each datagram. False when there was nothing.
-    pub(crate) fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) -> io::Result<bool> {
+    /// Receives what is there, at most one batch. False when there was nothing.
+    pub(crate) fn receive(&mut self) -> io::Result<bool> {
         let mut slices: Vec<IoSliceMut<'_>> = self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
-        let received = match self.state.recv((&*self.socket).into(), &mut slices, &mut self.metas) {
-            Ok(received) => received,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+        self.received = 0;
+        match self.state.recv((&*self.socket).into(), &mut slices, &mut self.metas) {
+            Ok(received) => self.received = received,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
-        };
-        for (meta, buffer) in self.metas.iter().zip(&self.buffers).take(received) {
-            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                each(meta.addr, datagram);
-            }
         }
-        Ok(true)
+        Ok(self.received > 0)
+    }
+
+    /// The datagrams of the last batch, and who sent them.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        self.metas.iter().zip(&self.buffers).take(self.received).flat_map(|(meta, buffer)| {
+            buffer[..meta.len].chunks(meta.stride.max(1)).map(|datagram| (meta.addr, datagram))
+        })
     }
 }
 
