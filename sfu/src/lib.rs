@@ -5,6 +5,7 @@
 
 mod advertise;
 mod api;
+mod attend;
 mod config;
 mod mailbox;
 mod metrics;
@@ -12,6 +13,8 @@ mod node;
 mod node_state;
 mod shard;
 mod socket;
+mod start;
 
 pub use config::{Config, Media};
-pub use node::{Node, StartError};
+pub use node::Node;
+pub use start::StartError;

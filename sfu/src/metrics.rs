@@ -8,11 +8,14 @@ use std::sync::PoisonError;
 pub(crate) struct Metrics {
     registry: Registry,
     shards: Vec<SharedFigures>,
-    counters: Vec<(IntCounterVec, fn(&Figures) -> u64)>,
+    counters: Vec<(IntCounterVec, Read)>,
     connections: IntGaugeVec,
 }
 
-type Reading = (&'static str, &'static str, fn(&Figures) -> u64);
+/// Takes one figure out of all.
+type Read = fn(&Figures) -> u64;
+/// Name, help, and where the figure is.
+type Reading = (&'static str, &'static str, Read);
 
 const COUNTERS: [Reading; 19] = [
     ("sunroom_sfu_packets_received_total", "RTP packets from publishers.", |f| f.core.packets_in),

@@ -4,6 +4,7 @@
 //! of the node and of the ceiling alternate, so that what else the machine does hits both; CPU time is counted, not
 //! wall time, and the median of the windows is printed.
 #![allow(clippy::print_stdout)]
+#![allow(clippy::disallowed_methods)] // plain threads that keep a stream's pace
 
 mod ceiling;
 #[allow(dead_code, missing_docs, unreachable_pub)]

@@ -140,7 +140,7 @@ impl Outbound {
     }
 
     fn write(&mut self, packet: &Packet, place: Place, send_time: u32, out: &mut [u8]) -> usize {
-        let header = self.header.len();
+        let header = self.header.size();
         let body_end = header + packet.payload.len();
         let out = &mut out[..body_end + self.sealer.tag_len()];
         self.header.write(out, packet.marker, place.sequence as u16, place.time, send_time);
@@ -160,7 +160,7 @@ impl Outbound {
     ) -> Option<Train> {
         let rtx = self.rtx.as_mut()?;
         let start = arena.used;
-        let header = rtx.header.len();
+        let header = rtx.header.size();
         let body_end = header + 2 + packet.payload.len();
         let out = &mut arena.bytes[start..start + body_end + self.sealer.tag_len()];
         rtx.header.write(out, packet.marker, rtx.next as u16, original.time, send_time);

@@ -13,7 +13,9 @@ use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
 use rtc_rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
-use rtc_rtcp::transport_feedbacks::transport_layer_nack::{TransportLayerNack, nack_pairs_from_sequence_numbers};
+use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
+    NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
+};
 
 /// Most feedback entries that one datagram may carry.
 const MAX_ENTRIES: usize = 512;
@@ -87,7 +89,7 @@ fn take(packet: &dyn Packet, feedback: &mut Vec<Feedback>) {
     } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
         receptions(&report.reports, feedback);
     } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
-        let sequences = nack.nacks.iter().flat_map(|pair| pair.packet_list()).take(MAX_ENTRIES).collect();
+        let sequences = nack.nacks.iter().flat_map(NackPair::packet_list).take(MAX_ENTRIES).collect();
         feedback.push(Feedback::Nack { ssrc: Ssrc(nack.media_ssrc), sequences });
     } else if any.is::<PictureLossIndication>() || any.is::<FullIntraRequest>() {
         feedback.push(Feedback::KeyframeRequest);

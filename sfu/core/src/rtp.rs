@@ -145,7 +145,7 @@ impl HeaderTemplate {
     }
 
     /// Length of every header it writes, in bytes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.len
     }
 

@@ -144,7 +144,7 @@ impl Source {
         let (expected_before, lost_before) = self.reported;
         self.reported = (expected, lost);
         let (expected_now, lost_now) = (expected.saturating_sub(expected_before), lost.saturating_sub(lost_before));
-        let fraction = if expected_now == 0 { 0 } else { (lost_now * 256 / expected_now).min(255) };
+        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255);
         let (last_report, delay) = self.report.map_or((0, 0), |(pair, at)| {
             let delay = now.saturating_duration_since(at).as_secs_f64() * 65_536.0;
             ((pair.ntp >> 16) as u32, delay as u32)

@@ -108,7 +108,7 @@ impl Clock {
     /// The pair as the publisher would state it at `now`: on the same line, so its relation is unchanged.
     pub fn at(&self, now: Instant) -> ClockPair {
         let elapsed = now.saturating_duration_since(self.came).as_micros() as u64;
-        let ntp = (elapsed / 1_000_000) << 32 | ((elapsed % 1_000_000) << 32) / 1_000_000;
+        let ntp = ((elapsed / 1_000_000) << 32) | (((elapsed % 1_000_000) << 32) / 1_000_000);
         let ticks = (elapsed * 9 / 100) as u32;
         ClockPair { ntp: self.pair.ntp.wrapping_add(ntp), rtp: self.pair.rtp.wrapping_add(ticks) }
     }

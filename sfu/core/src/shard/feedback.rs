@@ -5,17 +5,13 @@ use super::drain::Job;
 use crate::fanout::Outbound;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
-use crate::types::{ClockPair, Packet};
+use crate::types::{ClockPair, Packet, Ssrc};
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
         for feedback in rtcp::read(plain) {
             match feedback {
-                Feedback::Nack { ssrc, sequences } => {
-                    if self.viewer(place).and_then(|v| v.out.as_ref()).is_some_and(|out| out.ssrc() == ssrc) {
-                        self.retransmit(place, &sequences);
-                    }
-                }
+                Feedback::Nack { ssrc, sequences } if self.sends(place, ssrc) => self.retransmit(place, &sequences),
                 Feedback::KeyframeRequest => {
                     self.counters.keyframe_requests_in += 1;
                     if let Some(slot) = self.viewer(place).and_then(|v| v.watching) {
@@ -30,6 +26,10 @@ impl Shard {
                 _ => {}
             }
         }
+    }
+
+    fn sends(&mut self, place: u32, ssrc: Ssrc) -> bool {
+        self.viewer(place).and_then(|v| v.out.as_ref()).is_some_and(|out| out.ssrc() == ssrc)
     }
 
     fn retransmit(&mut self, place: u32, sequences: &[u16]) {

@@ -1,0 +1,165 @@
+//! A node's life: its shards' threads begin, it serves, they end.
+
+use crate::config::Config;
+use crate::mailbox::{Mail, Mailbox, mailbox};
+use crate::metrics::Metrics;
+use crate::node::{Node, ShardEnd};
+use crate::shard::{SharedFigures, Thread};
+use crate::{advertise, api, socket};
+use cluster::{Directory, listen::Listener};
+use protocol::node::NodeState;
+use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
+use rtc_dtls::crypto::Certificate;
+use sfu_core::dtls::Identity;
+use sfu_core::{Notice, Shard, ShardId};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// How long a peer may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a peer may be silent (RFC 7675, section 5.1).
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener or a thread cannot be had.
+    #[error("the node cannot start: {0}")]
+    Io(#[from] std::io::Error),
+    /// The internal listener's settings are wrong.
+    #[error("internal listener: {0}")]
+    Listen(#[from] cluster::listen::Error),
+    /// The certificate cannot be made.
+    #[error("the node's certificate: {0}")]
+    Certificate(String),
+    /// The metrics contradict each other.
+    #[error("metrics: {0}")]
+    Metrics(String),
+    /// The directory does not answer.
+    #[error(transparent)]
+    Directory(#[from] cluster::Error),
+}
+
+impl From<nix::Error> for StartError {
+    fn from(errno: nix::Error) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+/// The shards' side of a node.
+struct Shards {
+    ends: Vec<ShardEnd>,
+    figures: Vec<SharedFigures>,
+    threads: Vec<JoinHandle<()>>,
+    notices: UnboundedReceiver<(ShardId, Notice)>,
+}
+
+impl Node {
+    /// Starts a node and serves it until `shutdown`; then its peers are told, and it leaves the directory.
+    pub async fn run(
+        config: Config,
+        directory: Arc<dyn Directory>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let listener = Listener::internal(&config.internal)?;
+        let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
+        let identity = identity(&provider)?;
+        let Shards { ends, figures, threads, notices } = start_shards(&config, &identity, &provider)?;
+        let metrics = Metrics::new(figures).map_err(|e| StartError::Metrics(e.to_string()))?;
+        let node = Arc::new(Self::new(config, listener.url(), identity.fingerprint, ends, directory, metrics));
+        node.directory.register(node.record(NodeState::Serving)).await?;
+        tracing::info!(node = %node.config.id, shards = node.shards.len(), url = node.url, "media node serves");
+        let router = api::router(Arc::clone(&node));
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let serving = async {
+            listener.serve(router, shutdown).await?;
+            drop(ended);
+            std::io::Result::Ok(())
+        };
+        let (served, ()) = tokio::join!(serving, node.attend(notices, end));
+        node.stop(threads).await;
+        Ok(served?)
+    }
+
+    async fn stop(&self, threads: Vec<JoinHandle<()>>) {
+        self.disconnect_all();
+        self.shards.iter().for_each(|shard| shard.mailbox.send(Mail::Stop));
+        let joined = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|t| drop(t.join())));
+        if joined.await.is_err() || self.directory.leave(&self.config.id).await.is_err() {
+            tracing::warn!("the node did not leave in good order");
+        }
+    }
+}
+
+fn identity(provider: &Arc<dyn RTCCryptoProvider>) -> Result<Identity, StartError> {
+    let certificate = Certificate::generate_self_signed(vec!["sunroom".to_owned()], provider.crypto());
+    let certificate = certificate.map_err(|e| StartError::Certificate(e.to_string()))?;
+    Identity::new(&certificate, provider).map_err(|e| StartError::Certificate(e.to_string()))
+}
+
+fn start_shards(
+    config: &Config,
+    identity: &Identity,
+    provider: &Arc<dyn RTCCryptoProvider>,
+) -> Result<Shards, StartError> {
+    let count = match config.media.shards {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u16),
+        n => n,
+    };
+    let advertise = match config.media.advertise.as_slice() {
+        [] => advertise::discover()?,
+        configured => configured.to_vec(),
+    };
+    let boxes = (0..count).map(|_| mailbox()).collect::<Result<Vec<_>, _>>()?;
+    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<_>) = boxes.into_iter().unzip();
+    let (sender, notices): (UnboundedSender<_>, _) = unbounded_channel();
+    let mut shards = Shards { ends: Vec::new(), figures: Vec::new(), threads: Vec::new(), notices };
+    for (number, inbox) in inboxes.into_iter().enumerate() {
+        let id = ShardId(number as u16);
+        let port = if config.media.port == 0 { 0 } else { config.media.port + id.0 };
+        let socket = socket::bind((config.media.bind, port).into(), config.media.socket_buffer)?;
+        let port = socket.local_addr()?.port();
+        let figures = SharedFigures::default();
+        let thread = Thread {
+            id,
+            core: Shard::new(core_config(config, id), identity.clone(), Arc::clone(provider), Instant::now()),
+            socket,
+            inbox,
+            shards: mailboxes.clone(),
+            notices: sender.clone(),
+            figures: Arc::clone(&figures),
+        };
+        shards.threads.push(spawn(thread)?);
+        shards.figures.push(figures);
+        let candidates = candidates(&advertise, config.media.bind, port);
+        shards.ends.push(ShardEnd { mailbox: mailboxes[number].clone(), candidates });
+    }
+    Ok(shards)
+}
+
+fn core_config(config: &Config, shard: ShardId) -> sfu_core::Config {
+    sfu_core::Config {
+        shard,
+        ring_bytes: config.media.ring_bytes,
+        linger: Duration::from_secs(config.media.linger_seconds),
+        connect_timeout: CONNECT_TIMEOUT,
+        silence_timeout: SILENCE_TIMEOUT,
+    }
+}
+
+fn spawn(thread: Thread) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("shard-{}", thread.id.0)).spawn(move || {
+        if let Err(error) = thread.run() {
+            tracing::error!(%error, "a shard ended");
+        }
+    })
+}
+
+/// The addresses that peers are told of a socket: those it can receive at.
+fn candidates(advertise: &[IpAddr], bind: IpAddr, port: u16) -> Vec<SocketAddr> {
+    let reachable = |ip: &&IpAddr| bind.is_ipv6() && bind.is_unspecified() || ip.is_ipv4() == bind.is_ipv4();
+    advertise.iter().filter(reachable).map(|ip| SocketAddr::new(*ip, port)).collect()
+}
