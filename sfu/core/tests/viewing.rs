@@ -287,3 +287,33 @@ fn strangers_get_no_answer_and_cost_nothing_but_a_count() {
     let counters = net.shards[0].counters();
     assert_eq!(counters.refused_unknown_address + counters.refused_stun, 5);
 }
+
+#[test]
+fn no_packet_is_sealed_twice_whatever_is_late_while_viewers_join() {
+    for seed in 0..20 {
+        let mut net = Net::new(2, seed);
+        let publisher = net.publisher(0);
+        let mut stream = Stream::new("h", SSRC);
+        let mut held = Vec::new();
+        for round in 0..40u64 {
+            let turn = (seed + round) as usize;
+            for (i, packet) in stream.next_frame().into_iter().enumerate() {
+                if (turn + i).is_multiple_of(5) {
+                    held.push(packet)
+                } else {
+                    net.peer(publisher).send_rtp(&packet.0, packet.1)
+                }
+            }
+            net.step();
+            let late = held.len() * turn % 3;
+            for (packet, index) in held.drain(..late.min(held.len())).collect::<Vec<_>>() {
+                net.peer(publisher).send_rtp(&packet, index);
+            }
+            if round % 4 == 1 {
+                net.viewer(turn % 2, "h");
+            }
+            net.run(Duration::from_millis(turn as u64 % 7));
+        }
+        assert!(net.peers.iter().skip(1).all(|(_, peer)| peer.packets.len() > 40), "everybody has a picture");
+    }
+}

@@ -14,23 +14,17 @@ pub(super) struct Job(Kind);
 enum Kind {
     /// As it is.
     Datagram { to: SocketAddr, bytes: Vec<u8> },
-    /// Packets of an encoding, to all who get it live: run by run, so that long frames are paced by the fan-out itself.
-    Live { slot: usize, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
-    /// Packets to one viewer that catches up.
-    One { place: u32, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize },
+    /// Packets to viewers: run by run, so that long frames are paced by the fan-out itself. The viewers are those of the
+    /// moment when the packets were passed on: who joins after it has them from the ring.
+    Media { places: Vec<u32>, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
     /// Packets again, to one viewer.
     Again { place: u32, packets: Vec<(Packet, Place)>, next: usize },
 }
 
 impl Job {
-    pub(super) fn to_live(slot: usize, packets: Arc<[Packet]>) -> Self {
+    pub(super) fn media(places: Vec<u32>, packets: Arc<[Packet]>) -> Self {
         let runs = runs(&packets);
-        Self(Kind::Live { slot, packets, runs, run: 0, viewer: 0 })
-    }
-
-    pub(super) fn to_one(place: u32, packets: Arc<[Packet]>) -> Self {
-        let runs = runs(&packets);
-        Self(Kind::One { place, packets, runs, run: 0 })
+        Self(Kind::Media { places, packets, runs, run: 0, viewer: 0 })
     }
 
     pub(super) fn again(place: u32, packets: Vec<(Packet, Place)>) -> Self {
@@ -86,21 +80,15 @@ impl Shard {
                 }
                 Step::Train(arena.put(*to, &std::mem::take(bytes)))
             }
-            Kind::Live { slot, packets, runs, run, viewer } => {
+            Kind::Media { places, packets, runs, run, viewer } => {
                 let Some(range) = runs.get(*run) else { return Step::Done };
-                let Some(place) = self.encodings[*slot].live.get(*viewer).copied() else {
+                let Some(place) = places.get(*viewer) else {
                     *run += 1;
                     *viewer = 0;
                     return Step::Nothing;
                 };
-                let step = self.seal(place, &packets[range.clone()], arena);
-                *viewer += usize::from(!matches!(step, Step::Full));
-                step
-            }
-            Kind::One { place, packets, runs, run } => {
-                let Some(range) = runs.get(*run) else { return Step::Done };
                 let step = self.seal(*place, &packets[range.clone()], arena);
-                *run += usize::from(!matches!(step, Step::Full));
+                *viewer += usize::from(!matches!(step, Step::Full));
                 step
             }
             Kind::Again { place, packets, next } => {

@@ -178,6 +178,8 @@ impl Shard {
     /// The next chunk of one viewer's burst; live when it has caught up.
     fn catch_up(&mut self, place: u32, slot: usize) {
         let Some(Feed::CatchingUp { next }) = self.viewer(place).map(|v| v.feed) else { return };
+        // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this viewer twice.
+        self.pass_on(slot);
         let encoding = &mut self.encodings[slot];
         let chunk: Arc<[Packet]> = encoding.ring.range(next, encoding.passed_on).take(BURST_PACKETS).cloned().collect();
         let next = chunk.last().map_or(encoding.passed_on, |p| p.index + 1);
@@ -189,7 +191,7 @@ impl Shard {
             self.set_feed(place, Feed::CatchingUp { next });
         }
         if !chunk.is_empty() {
-            self.jobs.push_back(Job::to_one(place, chunk));
+            self.jobs.push_back(Job::media(vec![place], chunk));
         }
     }
 
@@ -210,7 +212,7 @@ impl Shard {
             self.start_waiting(slot, first);
         }
         if !packets.is_empty() && !self.encodings[slot].live.is_empty() {
-            self.jobs.push_back(Job::to_live(slot, packets));
+            self.jobs.push_back(Job::media(self.encodings[slot].live.clone(), packets));
         }
     }
 

@@ -13,7 +13,7 @@ use sfu_core::{
     Arena, CameraKey, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId, ShardMessage, Ssrc,
     dtls,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ pub struct Net {
     /// Length of every train sent, in packets.
     pub trains: Vec<usize>,
     mail: VecDeque<(usize, ShardMessage)>,
+    /// Every (SSRC, sequence number) that was ever sealed: none may be twice.
+    sealed: BTreeSet<(u32, u16)>,
     identity: Identity,
     local: dtls::Identity,
     next_peer: u64,
@@ -64,6 +66,7 @@ impl Net {
             notices: Vec::new(),
             trains: Vec::new(),
             mail: VecDeque::new(),
+            sealed: BTreeSet::new(),
             identity: Identity::new(),
             local,
             next_peer: 0,
@@ -214,6 +217,11 @@ impl Net {
 
     fn deliver(&mut self, to: SocketAddr, packet: &[u8]) {
         let is_media = packet[0] >= 128 && !sfu_core::rtp::is_rtcp(packet);
+        if is_media {
+            let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+            let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
+            assert!(self.sealed.insert((ssrc, sequence)), "sequence number {sequence} of SSRC {ssrc} is sealed twice");
+        }
         if is_media && self.loss > 0 && self.roll() % 1000 < self.loss {
             return;
         }
