@@ -37,7 +37,8 @@ impl Fingerprint {
         let mut bytes = [0; 32];
         let mut pairs = text.split(':');
         for byte in &mut bytes {
-            *byte = u8::from_str_radix(pairs.next().filter(|p| p.len() == 2)?, 16).ok()?;
+            let pair = pairs.next().filter(|p| p.len() == 2 && p.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
         }
         pairs.next().is_none().then_some(Self(bytes))
     }

@@ -4,7 +4,7 @@
 //! than 32 bytes more than a request that carries what ICE demands.
 
 use rtc_crypto::RTCCrypto;
-use rtc_stun::attributes::{ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use rtc_stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message};
@@ -84,6 +84,9 @@ impl BindingRequest {
                 Box::new(FINGERPRINT),
             ])
             .ok()?;
-        Some(Reply { response: response.raw, nominated: self.message.contains(ATTR_USE_CANDIDATE) })
+        // What follows MESSAGE-INTEGRITY nobody vouches for (RFC 8489, section 14.5).
+        let mut vouched = self.message.attributes.0.iter().take_while(|a| a.typ != ATTR_MESSAGE_INTEGRITY);
+        let nominated = vouched.any(|a| a.typ == ATTR_USE_CANDIDATE);
+        Some(Reply { response: response.raw, nominated })
     }
 }

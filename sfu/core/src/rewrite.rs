@@ -68,10 +68,11 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         Some(Place { sequence, time })
     }
 
-    /// The source, index and timestamp offset of a sequence number the viewer asks for again.
+    /// The source, index and timestamp offset of a sequence number the viewer asks for again. What lies half a cycle
+    /// back or more is in the future (RFC 1982): nothing was sent under it yet.
     pub fn resolve(&self, sequence: u16) -> Option<(S, u64, u32)> {
         let newest = self.next_sequence.checked_sub(1)?;
-        let back = (newest as u16).wrapping_sub(sequence);
+        let back = Some((newest as u16).wrapping_sub(sequence)).filter(|back| *back < 0x8000)?;
         let sequence = newest.checked_sub(u64::from(back))?;
         let segment = self.segments.iter().rev().find(|s| s.first_sequence <= sequence)?;
         Some((segment.source, segment.first_index + (sequence - segment.first_sequence), segment.time_offset))

@@ -77,7 +77,7 @@ impl Header {
                     continue;
                 }
                 (true, found) => (found, usize::from(*rest.get(1)?), 2),
-                (false, byte) if byte >> 4 == 15 => return None,
+                (false, byte) if matches!(byte >> 4, 0 | 15) => return None,
                 (false, byte) => (byte >> 4, usize::from(byte & 0x0f) + 1, 1),
             };
             let value = rest.get(head..head + len)?;

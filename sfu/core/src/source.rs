@@ -41,6 +41,7 @@ pub struct Source {
     highest: Option<u64>,
     first: u64,
     received: u64,
+    /// Packets expected and received by the last report.
     reported: (u64, u64),
     missing: BTreeMap<u64, Missing>,
     jitter: f64,
@@ -141,9 +142,10 @@ impl Source {
         let highest = self.highest?;
         let expected = highest - self.first + 1;
         let lost = expected.saturating_sub(self.received);
-        let (expected_before, lost_before) = self.reported;
-        self.reported = (expected, lost);
-        let (expected_now, lost_now) = (expected.saturating_sub(expected_before), lost.saturating_sub(lost_before));
+        let (expected_before, received_before) = self.reported;
+        self.reported = (expected, self.received);
+        let expected_now = expected - expected_before;
+        let lost_now = expected_now.saturating_sub(self.received - received_before);
         let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255);
         let (last_report, delay) = self.report.map_or((0, 0), |(pair, at)| {
             let delay = now.saturating_duration_since(at).as_secs_f64() * 65_536.0;

@@ -1,0 +1,409 @@
+//! Offers of browsers and of others: which are answered, and what the answers say.
+
+use proptest::prelude::*;
+use rtc_sdp::SessionDescription;
+use sfu_core::dtls::Fingerprint;
+use sfu_core::ice::Credentials;
+use sfu_core::sdp::{Local, MAX_MEDIA, Offer, PayloadTypes, PublisherMedia, SdpError, ViewerMedia};
+use sfu_core::{Rid, Ssrc};
+use std::io::Cursor;
+use std::net::SocketAddr;
+
+/// What Chromium 156 offers to view with, its candidates' addresses replaced.
+const CHROMIUM: &str = include_str!("sdp/chromium-156-viewer.sdp");
+const FINGERPRINT: &str =
+    "CC:58:16:FF:89:B4:6C:32:33:57:B6:85:5B:82:4F:4F:EF:D4:AE:93:01:F9:C1:68:19:62:7A:9D:99:CD:96:FD";
+
+fn local<T>(then: impl FnOnce(&Local<'_>) -> T) -> T {
+    let ice = Credentials::from_random(&[5; 24]);
+    let candidates: [SocketAddr; 3] = ["192.0.2.1:4000", "[2001:db8::1]:4000", "[::ffff:192.0.2.3]:4001"]
+        .map(|address| address.parse().expect("an address"));
+    then(&Local { ice: &ice, fingerprint: Fingerprint([0xab; 32]), candidates: &candidates, session: 42 })
+}
+
+fn view(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
+    let offer = Offer::parse(offer)?;
+    local(|local| offer.view(local, Ssrc(1111), Ssrc(2222)))
+}
+
+fn publish(offer: &str) -> Result<(PublisherMedia, String), SdpError> {
+    let offer = Offer::parse(offer)?;
+    local(|local| offer.publish(local))
+}
+
+fn parsed(text: &str) -> SessionDescription {
+    SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).expect("SDP")
+}
+
+fn lines(text: &str, start: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.strip_prefix(start)).map(str::to_owned).collect()
+}
+
+fn has(text: &str, line: &str) -> bool {
+    text.split("\r\n").any(|l| l == line)
+}
+
+/// A session without m-lines.
+fn session() -> String {
+    "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\n".to_owned()
+}
+
+/// A video m-line of this mid and direction.
+fn video(mid: &str, direction: &str) -> String {
+    format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\n\
+         a=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
+         a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
+         a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
+         a=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n"
+    )
+}
+
+fn audio(mid: &str) -> String {
+    format!(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\n\
+         a=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n"
+    )
+}
+
+fn data(mid: &str) -> String {
+    format!(
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {FINGERPRINT}\r\n\
+         a=setup:actpass\r\na=mid:{mid}\r\na=sctp-port:5000\r\n"
+    )
+}
+
+/// What a browser offers that sends three sizes.
+fn simulcast() -> String {
+    let extensions = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+                      a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+                      a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n";
+    let rids = "a=rid:h send\r\na=rid:m send\r\na=rid:l send\r\na=simulcast:send h;m;l\r\n";
+    session() + &video("0", "sendonly") + extensions + rids
+}
+
+#[test]
+fn chromiums_offer_to_view_is_answered() {
+    let (media, answer) = view(CHROMIUM).expect("answered");
+    assert_eq!(media.payload_types, PayloadTypes { media: 108, rtx: Some(109) }, "constrained baseline is preferred");
+    assert_eq!((media.extensions.abs_send_time, media.extensions.playout_delay), (Some(2), Some(5)));
+    assert_eq!(media.fingerprint.to_string(), FINGERPRINT);
+    assert_eq!((media.ssrc, media.rtx_ssrc), (Ssrc(1111), Ssrc(2222)));
+    for line in [
+        "o=- 42 1 IN IP4 0.0.0.0",
+        "a=group:BUNDLE 0",
+        "a=ice-lite",
+        "m=video 9 UDP/TLS/RTP/SAVPF 108 109",
+        "a=setup:passive",
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=sendonly",
+        "a=rtcp-xr:rcvr-rtt=all",
+        "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+        "a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+        "a=rtpmap:108 H264/90000",
+        "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        "a=rtcp-fb:108 nack",
+        "a=rtcp-fb:108 nack pli",
+        "a=rtpmap:109 rtx/90000",
+        "a=fmtp:109 apt=108",
+        "a=ssrc-group:FID 1111 2222",
+        "a=end-of-candidates",
+    ] {
+        assert!(has(&answer, line), "{line} is not in\n{answer}");
+    }
+    assert_eq!(lines(&answer, "a=extmap:").len(), 2, "nothing else is agreed");
+    assert!(!answer.contains("transport-cc"));
+    parsed(&answer);
+}
+
+#[test]
+fn an_answer_names_our_side() {
+    let (_, answer) = view(CHROMIUM).expect("answered");
+    let ice = Credentials::from_random(&[5; 24]);
+    assert_eq!(lines(&answer, "a=ice-ufrag:"), [ice.ufrag]);
+    assert_eq!(lines(&answer, "a=ice-pwd:"), [ice.password]);
+    assert_eq!(lines(&answer, "a=fingerprint:sha-256 "), [Fingerprint([0xab; 32]).to_string()]);
+    let candidates: Vec<Vec<String>> = lines(&answer, "a=candidate:")
+        .iter()
+        .map(|line| line.split(' ').map(str::to_owned).collect())
+        .collect();
+    let addresses: Vec<String> = candidates.iter().map(|c| format!("{} {}", c[4], c[5])).collect();
+    assert_eq!(addresses, ["192.0.2.1 4000", "2001:db8::1 4000", "192.0.2.3 4001"]);
+    let priorities: Vec<u32> = candidates.iter().map(|c| c[3].parse().expect("a number")).collect();
+    assert!(priorities.is_sorted_by(|a, b| a > b), "{priorities:?}");
+}
+
+#[test]
+fn a_simulcast_publisher_is_answered_with_its_encodings() {
+    let (media, answer) = publish(&simulcast()).expect("answered");
+    let rids: Vec<&str> = media.encodings.iter().map(Rid::as_str).collect();
+    assert_eq!(rids, ["h", "m", "l"]);
+    assert!(media.is_simulcast);
+    assert_eq!((media.mid.as_str(), media.payload_types), ("0", PayloadTypes { media: 102, rtx: Some(103) }));
+    assert_eq!((media.mid_extension, media.rid_extension, media.repaired_rid_extension), (Some(4), Some(10), Some(11)));
+    for line in ["a=recvonly", "a=rid:h recv", "a=rid:m recv", "a=rid:l recv", "a=simulcast:recv h;m;l"] {
+        assert!(has(&answer, line), "{line} is not in\n{answer}");
+    }
+    parsed(&answer);
+}
+
+#[test]
+fn a_publisher_without_simulcast_has_one_encoding() {
+    let (media, answer) = publish(&(session() + &video("0", "sendrecv"))).expect("answered");
+    assert_eq!((media.encodings, media.is_simulcast), (vec![Rid::SINGLE], false));
+    assert!(!answer.contains("simulcast") && !answer.contains("a=rid"));
+}
+
+#[test]
+fn simulcast_lines_are_read_as_rfc_8853_says() {
+    for (line, expected) in [
+        ("send h;l", Some(&["h", "l"][..])),
+        ("send h,x;l,y", Some(&["h", "l"])),
+        ("send ~h;l", Some(&["h", "l"])),
+        ("recv a send h", Some(&["h"])),
+        ("recv a;b", Some(&["h"])), // it sends one, which we call h
+        ("send a;b;c;d", None),
+        ("send ;", None),
+        ("send a-b", None),
+        ("send aaaaaaaaaaaaaaaaa", None),
+    ] {
+        let offer = simulcast().replace("send h;m;l", line);
+        let rids = publish(&offer).ok().map(|(media, _)| media.encodings);
+        let rids = rids.as_ref().map(|rids| rids.iter().map(Rid::as_str).collect::<Vec<_>>());
+        assert_eq!(rids.as_deref(), expected, "{line}");
+    }
+    let unnamed = simulcast().replace("sdes:rtp-stream-id", "something-else");
+    assert!(matches!(publish(&unnamed), Err(SdpError::Unsupported(_))), "packets could not name their encoding");
+}
+
+#[test]
+fn all_m_lines_come_back_in_order_and_only_the_video_is_taken() {
+    let offer = session() + &audio("0") + &data("d") + &video("v", "recvonly") + &video("w", "recvonly");
+    let (_, answer) = view(&offer).expect("answered");
+    assert_eq!(
+        lines(&answer, "m="),
+        [
+            "audio 0 UDP/TLS/RTP/SAVPF 111",
+            "application 0 UDP/DTLS/SCTP webrtc-datachannel",
+            "video 9 UDP/TLS/RTP/SAVPF 102 103",
+            "video 0 UDP/TLS/RTP/SAVPF 96",
+        ]
+    );
+    assert_eq!(lines(&answer, "a=mid:"), ["0", "d", "v", "w"]);
+    assert_eq!(lines(&answer, "a=group:"), ["BUNDLE v"], "what is rejected is not bundled");
+    assert_eq!(lines(&answer, "a=ice-ufrag:").len(), 1);
+    parsed(&answer);
+}
+
+#[test]
+fn the_m_line_that_can_do_it_is_taken() {
+    let both = session() + &video("0", "sendonly") + &video("1", "recvonly");
+    assert_eq!(lines(&view(&both).expect("answered").1, "a=group:"), ["BUNDLE 1"]);
+    assert_eq!(lines(&publish(&both).expect("answered").1, "a=group:"), ["BUNDLE 0"]);
+    let rejected = session() + &video("0", "recvonly").replace("m=video 9", "m=video 0") + &video("1", "recvonly");
+    assert_eq!(lines(&view(&rejected).expect("answered").1, "a=group:"), ["BUNDLE 1"]);
+}
+
+#[test]
+fn the_h264_that_is_preferred_is_taken() {
+    // (profile-level-id of 102, of 104, taken)
+    for (first, second, taken) in [
+        ("42001f", "42e01f", 104),
+        ("42e01f", "42001f", 102),
+        ("4d001f", "42001f", 104),
+        ("640c1f", "4d001f", 104),
+        ("42E01F", "42e01f", 102),
+        ("640c1f", "640c1f", 102),
+    ] {
+        let offer = session() + &video("0", "recvonly").replace("42e01f", first);
+        let offer = offer + "a=rtpmap:104 h264/90000\r\n" + "a=fmtp:104 packetization-mode=1; profile-level-id=";
+        let (media, _) = view(&(offer + second + "\r\n")).expect("answered");
+        assert_eq!(media.payload_types.media, taken, "{first} {second}");
+        assert_eq!(media.payload_types.rtx, (taken == 102).then_some(103));
+    }
+}
+
+#[test]
+fn offers_that_cannot_be_answered_are_refused_with_the_reason() {
+    let sound = || session() + &video("0", "recvonly");
+    let without = |line: &str| sound().replace(&format!("{line}\r\n"), "");
+    let fingerprint = format!("a=fingerprint:sha-256 {FINGERPRINT}");
+    assert!(view(&sound()).is_ok());
+    let unsupported = |e: &SdpError| matches!(e, SdpError::Unsupported(_));
+    let malformed = |e: &SdpError| matches!(e, SdpError::Malformed(_));
+    let no_codec = |e: &SdpError| *e == SdpError::NoCodec;
+    type Kind<'a> = &'a dyn Fn(&SdpError) -> bool;
+    let table: [(&str, String, Kind<'_>); 16] = [
+        ("nothing", String::new(), &malformed),
+        ("no SDP", "hello".into(), &malformed),
+        ("no m-line", session(), &malformed),
+        ("too many m-lines", session() + &video("0", "recvonly").repeat(MAX_MEDIA + 1), &unsupported),
+        ("no H.264", sound().replace("H264/", "VP9/"), &no_codec),
+        ("only packetization-mode=0", sound().replace("mode=1", "mode=0"), &no_codec),
+        ("no packetization-mode, which means 0", sound().replace("packetization-mode=1;", ""), &no_codec),
+        ("no rtcp-mux", without("a=rtcp-mux"), &unsupported),
+        ("no mid", without("a=mid:0"), &malformed),
+        ("no fingerprint", without(&fingerprint), &malformed),
+        ("SHA-1", sound().replace(&fingerprint, "a=fingerprint:sha-1 AA:BB"), &unsupported),
+        ("a fingerprint that is cut", sound().replace(FINGERPRINT, &FINGERPRINT[..92]), &malformed),
+        ("a fingerprint without value", sound().replace(&fingerprint, "a=fingerprint:sha-256"), &malformed),
+        ("setup:passive", sound().replace("actpass", "passive"), &unsupported),
+        ("only audio", session() + &audio("0"), &unsupported),
+        ("sends to one who sends", sound().replace("recvonly", "sendonly"), &unsupported),
+    ];
+    for (name, offer, is_expected) in table {
+        let error = view(&offer).expect_err(name);
+        assert!(is_expected(&error), "{name}: {error:?}");
+    }
+    for direction in ["recvonly", "inactive"] {
+        let error = publish(&(session() + &video("0", direction))).expect_err(direction);
+        assert!(unsupported(&error), "{direction}: {error:?}");
+    }
+}
+
+#[test]
+fn as_many_m_lines_as_are_allowed_are_answered() {
+    let offer = session() + &video("0", "recvonly") + &audio("1").repeat(MAX_MEDIA - 1);
+    let (_, answer) = view(&offer).expect("answered");
+    assert_eq!(parsed(&answer).media_descriptions.len(), MAX_MEDIA);
+}
+
+#[test]
+fn certificate_and_setup_may_stand_in_the_session() {
+    let fingerprint = format!("a=fingerprint:sha-256 {FINGERPRINT}\r\n");
+    let media = video("0", "recvonly").replace(&fingerprint, "").replace("a=setup:actpass\r\n", "");
+    let offer = |setup: &str| session() + &fingerprint + "a=setup:" + setup + "\r\n" + &media;
+    assert_eq!(view(&offer("active")).expect("answered").0.fingerprint.to_string(), FINGERPRINT);
+    assert!(matches!(view(&offer("passive")), Err(SdpError::Unsupported(_))));
+}
+
+#[test]
+fn lower_case_fingerprints_are_read() {
+    let offer = session() + &video("0", "recvonly").replace(FINGERPRINT, &FINGERPRINT.to_lowercase());
+    assert_eq!(view(&offer).expect("answered").0.fingerprint.to_string(), FINGERPRINT);
+}
+
+#[test]
+fn extended_reports_are_agreed_only_where_offered() {
+    let plain = session() + &video("0", "recvonly");
+    assert!(!view(&plain).expect("answered").1.contains("rtcp-xr"));
+    let (_, answer) = view(&(plain + "a=rtcp-xr:rcvr-rtt=all\r\n")).expect("answered");
+    assert!(has(&answer, "a=rtcp-xr:rcvr-rtt=all"));
+}
+
+#[test]
+fn header_extensions_are_agreed_by_ids_of_the_one_byte_form() {
+    let uri = sfu_core::rtp::ABS_SEND_TIME;
+    for (line, id) in [
+        (format!("1 {uri}"), Some(1)),
+        (format!("14 {uri}"), Some(14)),
+        (format!("3/sendrecv {uri}"), Some(3)),
+        (format!("15 {uri}"), None),
+        (format!("16 {uri}"), None),
+        (format!("255 {uri}"), None),
+        (format!("256 {uri}"), None),
+        (format!("0 {uri}"), None),
+        (format!("-1 {uri}"), None),
+        (format!("x {uri}"), None),
+        ("1".to_owned(), None),
+        (format!("1 {uri}x"), None),
+    ] {
+        let offer = format!("{}{}a=extmap:{line}\r\n", session(), video("0", "recvonly"));
+        let (media, answer) = view(&offer).expect("answered");
+        assert_eq!(media.extensions.abs_send_time, id, "{line}");
+        assert_eq!(lines(&answer, "a=extmap:").len(), usize::from(id.is_some()), "{line}");
+    }
+}
+
+#[test]
+fn a_viewer_without_rtx_gets_none() {
+    let offer = session() + &video("0", "recvonly").replace("apt=102", "apt=96");
+    let (media, answer) = view(&offer).expect("answered");
+    assert_eq!(media.payload_types.rtx, None);
+    assert!(has(&answer, "m=video 9 UDP/TLS/RTP/SAVPF 102"));
+    assert!(!answer.contains("rtx") && !answer.contains("ssrc-group") && !answer.contains("2222"));
+}
+
+/// Whatever an offer says: an answer, if there is one, is SDP with the offer's m-lines, one of them taken.
+fn check(offer: &str) {
+    let count = || parsed(offer).media_descriptions.len();
+    let answers = [view(offer).map(|(_, answer)| answer), publish(offer).map(|(_, answer)| answer)];
+    for answer in answers.into_iter().flatten() {
+        let answer = parsed(&answer);
+        assert_eq!(answer.media_descriptions.len(), count());
+        let taken = answer.media_descriptions.iter().filter(|m| m.media_name.port.value != 0).count();
+        assert_eq!(taken, 1);
+        let fingerprints = answer.media_descriptions.iter().filter(|m| m.has_attribute("fingerprint")).count();
+        assert_eq!(fingerprints, 1);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_is_too_odd(text in "\\PC*") {
+        check(&text);
+    }
+
+    #[test]
+    fn no_session_is_too_odd(
+        lines in proptest::collection::vec(("[voistcbkam]", "[ -~\u{a0}\u{20ac}]{0,30}", "\r\n|\n|\r|"), 0..20),
+    ) {
+        let mut text = session();
+        for (kind, value, end) in lines {
+            text.push_str(&format!("{kind}={value}{end}"));
+        }
+        check(&text);
+    }
+
+    #[test]
+    fn no_change_of_an_offer_is_too_odd(
+        which in 0..3usize,
+        changes in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), 0..4u8, "[ -~\r\n\u{a0}\u{20ac}]{0,6}", 1..40usize),
+            1..6,
+        ),
+    ) {
+        let sound = [CHROMIUM.to_owned(), simulcast(), session() + &audio("0") + &data("1") + &video("2", "sendrecv")];
+        let mut text: Vec<char> = sound[which].chars().collect();
+        for (at, kind, insert, len) in changes {
+            let at = at.index(text.len() + 1);
+            let end = (at + len).min(text.len());
+            match kind {
+                0 => drop(text.splice(at..at, insert.chars())),
+                1 => drop(text.drain(at..end)),
+                2 => drop(text.splice(at..end, insert.chars())),
+                _ => {
+                    let again: Vec<char> = text[at..end].to_vec();
+                    text.splice(end..end, again);
+                }
+            }
+        }
+        check(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn offers_without_some_lines_are_no_trouble(which in 0..2usize, keep in proptest::collection::vec(prop::bool::weighted(0.9), 80)) {
+        let sound = [CHROMIUM.to_owned(), simulcast()];
+        let kept: Vec<&str> =
+            sound[which].split_inclusive('\n').zip(&keep).filter(|(_, keep)| **keep).map(|(line, _)| line).collect();
+        check(&kept.concat());
+    }
+
+    #[test]
+    fn fingerprints_are_read_as_they_are_written(bytes in any::<[u8; 32]>(), text in "[0-9a-fA-F:+ -]{0,100}") {
+        let fingerprint = Fingerprint(bytes);
+        prop_assert_eq!(Fingerprint::parse(&fingerprint.to_string()), Some(fingerprint));
+        prop_assert_eq!(Fingerprint::parse(&fingerprint.to_string().to_lowercase()), Some(fingerprint));
+        if let Some(read) = Fingerprint::parse(&text) {
+            prop_assert_eq!(read.to_string(), text.to_uppercase());
+        }
+    }
+}
+
+#[test]
+fn signs_are_no_part_of_a_fingerprint() {
+    assert_eq!(Fingerprint::parse(&FINGERPRINT.replace("CC", "+C")), None);
+}

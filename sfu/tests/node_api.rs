@@ -1,0 +1,159 @@
+//! The node API as signaling meets it: a real node, over HTTP.
+
+use cluster::{Directory, InProcess, Received, listen};
+use protocol::event::Event;
+use protocol::node::{Answer, Publish, View};
+use protocol::{CameraId, ConnectionId, Problem, Rid, SessionId};
+use sfu::{Config, Media, Node};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const FINGERPRINT: &str =
+    "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
+
+struct Running {
+    base: String,
+    client: reqwest::Client,
+    directory: Arc<dyn Directory>,
+    stop: oneshot::Sender<()>,
+    node: JoinHandle<Result<(), sfu::StartError>>,
+}
+
+async fn start(media: Media) -> Running {
+    let directory: Arc<dyn Directory> = Arc::new(InProcess::new());
+    let internal = listen::Config::plain((Ipv4Addr::LOCALHOST, 0).into());
+    let config = Config { internal, media, ..Config::default() };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let node = tokio::spawn(Node::run(config, Arc::clone(&directory), async {
+        let _ = stopped.await;
+    }));
+    let base = loop {
+        assert!(!node.is_finished(), "the node ended at its start");
+        let nodes = directory.nodes().await.expect("the directory answers");
+        match nodes.first() {
+            Some(record) => break record.url.clone(),
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let tls = cluster::tls::client(None).expect("a client's configuration");
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().expect("a client");
+    Running { base, client, directory, stop, node }
+}
+
+impl Running {
+    async fn post<T: serde::Serialize>(&self, path: &str, body: &T) -> reqwest::Response {
+        self.client.post(format!("{}{path}", self.base)).json(body).send().await.expect("an answer")
+    }
+
+    async fn view(&self, offer: &str) -> reqwest::Response {
+        let ask = View {
+            connection: ConnectionId::from_random([1; 16]),
+            session: SessionId::from_random([2; 16]),
+            camera: camera(),
+            max: Rid::high(),
+            until: 4_000_000_000,
+            offer: offer.to_owned(),
+        };
+        self.post("/v1/viewers", &ask).await
+    }
+}
+
+fn camera() -> CameraId {
+    "01935f00-0000-7000-8000-000000000001".parse().expect("a uuid")
+}
+
+fn offer(direction: &str, codec: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\na=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na={direction}\r\na=rtpmap:102 {codec}/90000\r\na=fmtp:102 packetization-mode=1;profile-level-id=42e01f\r\n"
+    )
+}
+
+#[tokio::test]
+async fn an_offer_that_cannot_be_answered_is_refused_with_a_reason() {
+    let node = start(Media { shards: 1, ..Media::default() }).await;
+    for (text, status, code) in [
+        ("hello".to_owned(), 400, "sdp_malformed"),
+        (offer("recvonly", "VP8"), 406, "no_codec"),
+        (offer("sendonly", "H264"), 422, "sdp_unsupported"),
+        (offer("recvonly", "H264").replace("a=rtcp-mux\r\n", ""), 422, "sdp_unsupported"),
+    ] {
+        let answer = node.view(&text).await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["content-type"], Problem::MEDIA_TYPE);
+        let problem: Problem = answer.json().await.expect("a problem");
+        assert_eq!((problem.status, problem.code.as_str()), (status, code), "{}", problem.detail);
+    }
+    let garbage = node.client.post(format!("{}/v1/viewers", node.base)).body("{").send().await.expect("an answer");
+    assert!(garbage.status().is_client_error());
+    let huge = node.view(&"a".repeat(1 << 20)).await;
+    assert_eq!(huge.status(), 413);
+}
+
+#[tokio::test]
+async fn an_answer_names_the_advertised_addresses_and_one_shards_port() {
+    let advertise: Vec<IpAddr> = vec![Ipv4Addr::new(192, 0, 2, 7).into(), Ipv6Addr::LOCALHOST.into()];
+    let node = start(Media { shards: 2, advertise, ..Media::default() }).await;
+    let answer: Answer = node.view(&offer("recvonly", "H264")).await.json().await.expect("an answer");
+    let candidates: Vec<Vec<&str>> =
+        answer.answer.lines().filter(|l| l.starts_with("a=candidate")).map(|l| l.split(' ').collect()).collect();
+    assert_eq!(candidates.iter().map(|c| c[4]).collect::<Vec<_>>(), ["192.0.2.7", "::1"]);
+    assert_eq!(candidates[0][5], candidates[1][5], "one port");
+    assert!(answer.answer.contains("a=ice-lite\r\n"));
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_it_is_deleted_and_everybody_hears_of_it() {
+    let node = start(Media { shards: 1, ..Media::default() }).await;
+    let mut events = node.directory.subscribe();
+    assert_eq!(node.view(&offer("recvonly", "H264")).await.status(), 201);
+    let connection = ConnectionId::from_random([1; 16]);
+    let url = format!("{}/v1/connections/{connection}", node.base);
+    for _ in 0..2 {
+        assert_eq!(node.client.delete(&url).send().await.expect("an answer").status(), 204);
+    }
+    let heard = tokio::time::timeout(Duration::from_secs(5), async {
+        while events.next().await != Some(Received::Event(Event::Ended { connection })) {}
+    });
+    heard.await.expect("the end is told on the bus");
+}
+
+#[tokio::test]
+async fn a_full_node_says_so() {
+    let node = start(Media { shards: 1, max_connections: 1, ..Media::default() }).await;
+    assert_eq!(node.view(&offer("recvonly", "H264")).await.status(), 201);
+    let publish = Publish {
+        connection: ConnectionId::from_random([3; 16]),
+        session: SessionId::from_random([4; 16]),
+        camera: camera(),
+        offer: offer("sendonly", "H264"),
+    };
+    let refused = node.post("/v1/publishers", &publish).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json::<Problem>().await.expect("a problem").code, "node_full");
+}
+
+#[tokio::test]
+async fn health_and_figures_are_served_and_the_node_leaves_the_directory_at_its_end() {
+    let node = start(Media { shards: 2, ..Media::default() }).await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = node.client.get(format!("{}{path}", node.base)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    let text = node.client.get(format!("{}/metrics", node.base)).send().await.expect("an answer");
+    let text = text.text().await.expect("text");
+    assert!(text.contains("sunroom_sfu_packets_sent_total{shard=\"1\"} 0"), "{text}");
+    drop(node.stop);
+    node.node.await.expect("no panic").expect("a good end");
+    assert!(node.directory.nodes().await.expect("the directory answers").is_empty());
+}
+
+#[tokio::test]
+async fn an_internal_listener_off_loopback_needs_mutual_tls() {
+    let internal = listen::Config::plain((Ipv4Addr::UNSPECIFIED, 0).into());
+    let config = Config { internal, ..Config::default() };
+    let refused = Node::run(config, Arc::new(InProcess::new()), std::future::ready(())).await;
+    assert!(matches!(refused, Err(sfu::StartError::Listen(_))));
+}
