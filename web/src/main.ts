@@ -98,7 +98,7 @@ new ResizeObserver(() => {
 
 // A video element that waits for its picture holds the load event back, and the browser's tab would seem to load forever.
 function start(): void {
-  stage.video.srcObject = viewer.stream;
+  viewer.attach(stage.video);
   void refresh();
 }
 if (document.readyState === 'complete') start();

@@ -21,7 +21,9 @@ export class Stage {
   readonly #delay = figure('delay');
   readonly #resolution = figure('resolution');
   readonly #rate = figure('rate');
+  /** Readings of one kind of delay: two kinds have no median in common. */
   #delays: number[] = [];
+  #kind: 'delay' | 'transit' = 'delay';
 
   constructor(size: Size, resize: (size: Size) => void) {
     // A page without a user's gesture may play muted video; where even that is refused, the next gesture starts it.
@@ -57,10 +59,11 @@ export class Stage {
   /** Shows a reading; undefined clears the figures. */
   measure(stats: Stats | undefined): void {
     const delay = stats?.latencyMs ?? stats?.transitMs;
+    const kind = stats?.latencyMs === undefined && stats?.transitMs !== undefined ? 'transit' : 'delay';
+    if (!stats || kind !== this.#kind) this.#delays = [];
+    this.#kind = kind;
     if (delay !== undefined) this.#delays = [...this.#delays, delay].slice(-READINGS);
-    if (!stats) this.#delays = [];
-    const whole = stats?.latencyMs !== undefined || stats?.transitMs === undefined;
-    this.#delay.name(whole ? 'delay' : 'transit', whole ? 'delay.title' : 'transit.title');
+    this.#delay.name(kind, `${kind}.title`);
     const middle = this.#delays.toSorted((a, b) => a - b)[this.#delays.length >> 1];
     this.#delay.show(middle === undefined ? undefined : text('delay.value', { ms: Math.max(0, Math.round(middle)) }));
     const { width, height, bitsPerSecond: bits } = stats ?? {};

@@ -21,7 +21,7 @@ const english = {
   'size.h': 'Large',
   'size.l': 'Small',
   delay: 'Delay',
-  'delay.title': 'Measured from the camera’s time stamp to this screen',
+  'delay.title': 'Measured from the camera’s time stamp to this screen, less the one-way time from the camera to the server',
   transit: 'Delay from server',
   'transit.title': 'Measured from the media server to this screen; the way from the camera to the server comes on top',
   'delay.value': '{ms} ms',

@@ -19,6 +19,7 @@ export interface Frame {
 interface Watch {
   readonly viewer: Viewer;
   readonly video: HTMLVideoElement;
+  readonly detach: () => void;
   readonly frames: Frame[];
   stats: Stats | undefined;
   beganMs: number;
@@ -53,9 +54,9 @@ export const measure = {
   async watch(name: string, grant: string, camera: string, rid: Rid): Promise<number> {
     const viewer = new Viewer({ grant: () => Promise.resolve(grant) });
     const video = document.createElement('video');
-    Object.assign(video, { autoplay: true, muted: true, playsInline: true, srcObject: viewer.stream });
+    Object.assign(video, { autoplay: true, muted: true, playsInline: true });
     document.body.append(video);
-    const watch: Watch = { viewer, video, frames: [], stats: undefined, beganMs: 0 };
+    const watch: Watch = { viewer, video, detach: viewer.attach(video), frames: [], stats: undefined, beganMs: 0 };
     watches.set(name, watch);
     viewer.on('stats', (stats) => (watch.stats = stats));
     const failed = new Promise<never>((_, reject) => {
@@ -92,8 +93,9 @@ export const measure = {
 
   /** Stops watching. */
   close(name: string): void {
-    const { viewer, video } = of(name);
+    const { viewer, video, detach } = of(name);
     viewer.close();
+    detach();
     video.remove();
     watches.delete(name);
   },

@@ -1,4 +1,4 @@
-// The server's clock, as seen from the page: an offset measured over HTTP, and the maths of NTP time stamps.
+// The server's clock, as seen from the page: an offset measured over HTTP.
 
 /** One exchange: page time before and after, server time in between; all in milliseconds since 1970. */
 export interface Exchange {
@@ -7,11 +7,8 @@ export interface Exchange {
   readonly receivedMs: number;
 }
 
-/** Seconds between the epochs of NTP (1900) and Unix (1970), RFC 5905 section 6. */
-const NTP_TO_UNIX_S = 2_208_988_800;
-
 /** The page's clock: finer than Date.now(), and it does not jump. */
-export function pageNowMs(): number {
+function pageNowMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
@@ -22,17 +19,6 @@ export function offsetMs(exchanges: readonly Exchange[]): number | undefined {
     if (best === undefined || e.receivedMs - e.sentMs < best.receivedMs - best.sentMs) best = e;
   }
   return best && best.serverMs - (best.sentMs + best.receivedMs) / 2;
-}
-
-/**
- * Age of the picture shown now, in milliseconds. `playoutNtpMs` is `estimatedPlayoutTimestamp` of the inbound-rtp
- * statistics: the publisher's clock in milliseconds since 1900. Undefined while no sender report has mapped it.
- */
-export function latencyMs(playoutNtpMs: number | undefined, serverNowMs: number): number | undefined {
-  if (playoutNtpMs === undefined || playoutNtpMs <= 0) return undefined;
-  const age = serverNowMs - (playoutNtpMs - NTP_TO_UNIX_S * 1000);
-  // Beyond a minute either clock is wrong or the mapping is: no figure is better than a wrong one.
-  return Math.abs(age) < 60_000 ? age : undefined;
 }
 
 /** Measures and keeps the offset to one server's clock. */

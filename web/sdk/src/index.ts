@@ -6,4 +6,3 @@ export type { Stats } from './stats';
 export type { Rid } from './whep';
 export { ProblemError, problemOf, readProblem } from './problem';
 export type { Problem } from './problem';
-export { ServerClock } from './clock';

@@ -75,12 +75,12 @@ export class Link {
     }
   }
 
-  /** A reading of the statistics; undefined while nothing is received. */
-  async stats(serverNowMs: () => number | undefined): Promise<Stats | undefined> {
+  /** A reading of the statistics, with the latency of what is shown; undefined while nothing is received. */
+  async stats(latencyMs: number | undefined): Promise<Stats | undefined> {
     if (this.#closed) return undefined;
     const now = inbound(await this.#pc.getStats());
     if (!now || this.#closed) return undefined;
-    const stats = read(now, this.#before, serverNowMs());
+    const stats = read(now, this.#before, latencyMs);
     this.#before = now;
     if (stats.frames > 0) this.#pictureCame();
     return stats;

@@ -1,5 +1,4 @@
 // What a viewer measures about its picture, read from the inbound-rtp statistics (W3C webrtc-stats, section 8.4).
-import { latencyMs } from './clock';
 
 /** One reading. Totals count from the start of the connection. */
 export interface Stats {
@@ -16,11 +15,15 @@ export interface Stats {
   readonly height: number | undefined;
   /** Packets that never came. */
   readonly packetsLost: number;
-  /** From the edge's time stamp to this screen, in milliseconds; undefined until clocks are mapped. */
+  /**
+   * From the camera to this screen, in milliseconds: the median of the frames shown lately, each from its capture by the
+   * publisher's sender reports. Their one-way time from the publisher to the media node is not in it. Undefined without
+   * an attached video element, and until the browser has mapped the clocks: a second or two.
+   */
   readonly latencyMs: number | undefined;
   /**
    * From the media node to this screen, in milliseconds: half the round trip, and from a frame's first packet until it
-   * is decoded. For browsers and nodes that map no clocks.
+   * is decoded. For browsers that map no clocks.
    */
   readonly transitMs: number | undefined;
   /** Mean time that frames wait in the jitter buffer since the last reading, in milliseconds. */
@@ -36,7 +39,6 @@ export interface Inbound {
   readonly frameWidth?: number;
   readonly frameHeight?: number;
   readonly packetsLost?: number;
-  readonly estimatedPlayoutTimestamp?: number;
   readonly jitterBufferDelay?: number;
   readonly jitterBufferEmittedCount?: number;
   readonly totalProcessingDelay?: number;
@@ -60,8 +62,8 @@ export function inbound(report: RTCStatsReport): Readings | undefined {
   return found && (roundTrip === undefined ? found : { ...found, roundTrip });
 }
 
-/** A reading from one dictionary and the one before it. */
-export function read(now: Readings, before: Inbound | undefined, serverNowMs: number | undefined): Stats {
+/** A reading from one dictionary and the one before it, and the latency that the screen shows. */
+export function read(now: Readings, before: Inbound | undefined, latencyMs: number | undefined): Stats {
   const seconds = before ? (now.timestamp - before.timestamp) / 1000 : 0;
   const emitted = (now.jitterBufferEmittedCount ?? 0) - (before?.jitterBufferEmittedCount ?? 0);
   const delayed = (now.jitterBufferDelay ?? 0) - (before?.jitterBufferDelay ?? 0);
@@ -77,7 +79,7 @@ export function read(now: Readings, before: Inbound | undefined, serverNowMs: nu
     width: now.frameWidth,
     height: now.frameHeight,
     packetsLost: now.packetsLost ?? 0,
-    latencyMs: serverNowMs === undefined ? undefined : latencyMs(now.estimatedPlayoutTimestamp, serverNowMs),
+    latencyMs,
     transitMs: Number.isFinite(transitMs) ? transitMs : undefined,
     bufferedMs: emitted > 0 ? (delayed / emitted) * 1000 : undefined,
   };

@@ -4,6 +4,7 @@ import { delayMs } from './backoff';
 import { ServerClock } from './clock';
 import { Emitter } from './emitter';
 import { expiryMs } from './grant';
+import { LatencyMeter } from './latency';
 import { Link, type LinkListener } from './link';
 import { isTransient, local, type Problem } from './problem';
 import { next, type Happening, type State } from './state';
@@ -52,7 +53,7 @@ interface Target extends ConnectOptions {
 
 /** Shows one camera at a time in `stream`. */
 export class Viewer extends Emitter<ViewerEvents> {
-  /** Set this once as `srcObject` of a video element. */
+  /** What attach() shows; for elements other than the attached one too. */
   readonly stream = new MediaStream();
   readonly #base: string;
   readonly #clock: ServerClock;
@@ -63,6 +64,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   /** The link that is to take over with its first frame, and its track. */
   #coming: Link | undefined;
   #track: MediaStreamTrack | undefined;
+  #meter: LatencyMeter | undefined;
   #attempt = 0;
   #unauthorized = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -82,6 +84,21 @@ export class Viewer extends Emitter<ViewerEvents> {
   /** Where it stands. */
   get state(): State {
     return this.#state;
+  }
+
+  /**
+   * Shows the picture in a video element and measures its latency there, whatever is connected to, until the function it
+   * returns is called. With several elements the last one measures.
+   */
+  attach(video: HTMLVideoElement): () => void {
+    this.#meter?.stop();
+    const meter = (this.#meter = new LatencyMeter(video));
+    video.srcObject = this.stream;
+    return () => {
+      meter.stop();
+      if (this.#meter === meter) this.#meter = undefined;
+      video.srcObject = null;
+    };
   }
 
   /** Watches a camera. A picture that is shown stays until the first frame of the new one. */
@@ -150,6 +167,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #swap(track: MediaStreamTrack): void {
     for (const old of this.stream.getTracks()) if (old !== track) this.stream.removeTrack(old);
     this.stream.addTrack(track);
+    this.#meter?.restart();
   }
 
   #pictured(link: Link, target: Target): void {
@@ -230,7 +248,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (sleptMs > SLEPT_MS) this.#resumed();
     const measured = (): Link | undefined => (this.#showsTarget ? this.#shown?.link : this.#coming);
     const link = measured();
-    const stats = await link?.stats(() => this.#clock.now());
+    // The screen may still show what was watched before: its latency is not that of the link to come.
+    const meter = link === this.#shown?.link ? this.#meter : undefined;
+    const stats = await link?.stats(meter?.latencyMs(performance.now()));
     if (!link || link !== measured()) return;
     if (stats) {
       if (stats.frames !== this.#frames) {

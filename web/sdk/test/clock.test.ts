@@ -1,6 +1,6 @@
-// The offset to the server's clock, and latency from NTP time stamps.
+// The offset to the server's clock.
 import { describe, expect, it } from 'vitest';
-import { latencyMs, offsetMs } from '../src/clock';
+import { offsetMs } from '../src/clock';
 
 describe('offsetMs', () => {
   it('takes the midpoint of the quickest exchange', () => {
@@ -10,21 +10,5 @@ describe('offsetMs', () => {
   });
   it('is unknown without an exchange', () => {
     expect(offsetMs([])).toBeUndefined();
-  });
-});
-
-describe('latencyMs', () => {
-  // 2026-11-23T00:00:00Z is second 1,795,392,000 of Unix time and 4,004,380,800 of NTP.
-  const unix = 1_795_392_000_000;
-  const ntp = 4_004_380_800_000;
-  it('is the age of the picture', () => {
-    expect(latencyMs(ntp, unix + 85)).toBe(85);
-  });
-  it('is unknown without a sender report', () => {
-    expect(latencyMs(undefined, unix)).toBeUndefined();
-    expect(latencyMs(0, unix)).toBeUndefined();
-  });
-  it('is unknown when a clock is plainly wrong', () => {
-    expect(latencyMs(ntp, unix + 3_600_000)).toBeUndefined();
   });
 });

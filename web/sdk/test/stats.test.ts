@@ -27,14 +27,9 @@ describe('read', () => {
     frameHeight: 720,
     jitterBufferDelay: 1.5,
     jitterBufferEmittedCount: 60,
-    estimatedPlayoutTimestamp: 4_004_380_800_000,
   };
   it('rates against the reading before', () => {
     expect(read(now, before, undefined)).toMatchObject({ bitsPerSecond: 1_000_000, bufferedMs: 10, frames: 50 });
-  });
-  it('measures latency once the server clock is known', () => {
-    expect(read(now, before, undefined).latencyMs).toBeUndefined();
-    expect(read(now, before, 1_795_392_000_060).latencyMs).toBe(60);
   });
   it('knows the way from the node without mapped clocks', () => {
     const [a, b] = [{ framesDecoded: 10, totalProcessingDelay: 1 }, { framesDecoded: 60, totalProcessingDelay: 2.5 }];
