@@ -117,7 +117,11 @@ fn shake_hands(
 }
 
 /// Tag length of what was agreed.
-fn agreed(profiles: &[SrtpProtectionProfile], mtu: usize, rearrange: impl Fn(usize, Vec<Vec<u8>>) -> Vec<Vec<u8>>) -> Option<usize> {
+fn agreed(
+    profiles: &[SrtpProtectionProfile],
+    mtu: usize,
+    rearrange: impl Fn(usize, Vec<Vec<u8>>) -> Vec<Vec<u8>>,
+) -> Option<usize> {
     let now = start();
     let mut client = Client::new(now, profiles, mtu);
     let session = shake_hands(&mut client, now, fingerprint(&CLIENT), rearrange).expect("no error");
@@ -126,9 +130,7 @@ fn agreed(profiles: &[SrtpProtectionProfile], mtu: usize, rearrange: impl Fn(usi
 
 #[test]
 fn aes_gcm_is_chosen_wherever_it_is_offered() {
-    for (profiles, tag) in
-        [(&[GCM][..], GCM_TAG), (&[GCM, CM], GCM_TAG), (&[CM, GCM], GCM_TAG), (&[CM], CM_TAG)]
-    {
+    for (profiles, tag) in [(&[GCM][..], GCM_TAG), (&[GCM, CM], GCM_TAG), (&[CM, GCM], GCM_TAG), (&[CM], CM_TAG)] {
         assert_eq!(agreed(profiles, 1200, |_, flight| flight), Some(tag), "{profiles:?}");
     }
 }
@@ -158,6 +160,17 @@ fn a_piece_of_a_client_hello_that_comes_twice_does_no_harm() {
         _ => flight,
     };
     assert_eq!(agreed(&[CM, GCM], 100, double_first), Some(GCM_TAG));
+}
+
+#[test]
+fn a_lost_piece_of_a_client_hello_is_made_up_for() {
+    let lose_second = |n: usize, mut flight: Vec<Vec<u8>>| {
+        if n == 0 {
+            flight.remove(1);
+        }
+        flight
+    };
+    assert_eq!(agreed(&[CM, GCM], 100, lose_second), Some(GCM_TAG));
 }
 
 #[test]

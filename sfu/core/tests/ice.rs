@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use rtc_crypto::{RTCCrypto, RTCCryptoProvider, providers::RingProvider};
-use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME, RawAttribute};
+use rtc_stun::attributes::{
+    ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME, RawAttribute,
+};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Getter, Message, MessageType, Setter, TransactionId};
@@ -142,10 +144,14 @@ fn other_messages_are_no_requests() {
 #[test]
 fn a_long_message_is_not_looked_at() {
     let ours = ours();
-    let name = |len: usize| format!("{}:{}", ours.ufrag, "x".repeat(len));
-    assert!(answer(&request(&name(400), &ours.password), address()).is_some());
-    let long = request(&name(500), &ours.password);
-    assert!(long.len() > 600 && BindingRequest::read(&long).is_none());
+    let padded = |len: usize| {
+        let attributes = vec![user(&format!("{}:theirs", ours.ufrag)), raw(ATTR_SOFTWARE, &vec![b'x'; len])];
+        message(BINDING_REQUEST, attributes, Some(&ours.password), Vec::new())
+    };
+    let longest = padded(532);
+    assert!(longest.len() == 600 && answer(&longest, address()).is_some());
+    let longer = padded(536);
+    assert!(longer.len() == 604 && BindingRequest::read(&longer).is_none());
 }
 
 #[test]

@@ -124,10 +124,8 @@ fn an_answer_names_our_side() {
     assert_eq!(lines(&answer, "a=ice-ufrag:"), [ice.ufrag]);
     assert_eq!(lines(&answer, "a=ice-pwd:"), [ice.password]);
     assert_eq!(lines(&answer, "a=fingerprint:sha-256 "), [Fingerprint([0xab; 32]).to_string()]);
-    let candidates: Vec<Vec<String>> = lines(&answer, "a=candidate:")
-        .iter()
-        .map(|line| line.split(' ').map(str::to_owned).collect())
-        .collect();
+    let candidates: Vec<Vec<String>> =
+        lines(&answer, "a=candidate:").iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect();
     let addresses: Vec<String> = candidates.iter().map(|c| format!("{} {}", c[4], c[5])).collect();
     assert_eq!(addresses, ["192.0.2.1 4000", "2001:db8::1 4000", "192.0.2.3 4001"]);
     let priorities: Vec<u32> = candidates.iter().map(|c| c[3].parse().expect("a number")).collect();
