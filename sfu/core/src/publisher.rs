@@ -82,25 +82,18 @@ impl Publisher {
             }
             Some(Role::Repair(rid)) => {
                 let rid = *rid;
-                self.repair(now, origin, rid, &header, &payload)
+                self.repair(rid, &header, &payload)
             }
             _ => Err(Dropped::Malformed),
         }
     }
 
     /// Unwraps a retransmission (RFC 4588, section 4) of an encoding whose stream is known.
-    fn repair(
-        &mut self,
-        now: Instant,
-        origin: Instant,
-        rid: Rid,
-        header: &Header,
-        payload: &Bytes,
-    ) -> Result<Accepted, Dropped> {
+    fn repair(&mut self, rid: Rid, header: &Header, payload: &Bytes) -> Result<Accepted, Dropped> {
         let original = payload.get(..2).ok_or(Dropped::Useless)?;
         let sequence = u16::from_be_bytes([original[0], original[1]]);
         let (ssrc, stream) = self.media_of(rid).ok_or(Dropped::Useless)?;
-        let received = stream.source.receive(now, origin, sequence, header.time);
+        let received = stream.source.recover(sequence).ok_or(Dropped::Useless)?;
         Ok(Accepted { ssrc, rid, received, time: header.time, marker: header.marker, payload: payload.slice(2..) })
     }
 

@@ -109,6 +109,16 @@ impl Source {
         Received::Late(extended)
     }
 
+    /// Takes note of a packet that came as a retransmission; `None` when it is too old to be of use.
+    pub fn recover(&mut self, sequence: u16) -> Option<Received> {
+        let highest = self.highest?;
+        let behind = u64::from((highest as u16).wrapping_sub(sequence));
+        let extended = highest.checked_sub(behind).filter(|_| behind <= MAX_JUMP)?;
+        self.received += 1;
+        self.missing.remove(&extended);
+        Some(Received::Late(extended))
+    }
+
     fn restart(&mut self, extended: u64) -> Received {
         self.highest = Some(extended);
         self.first = extended;

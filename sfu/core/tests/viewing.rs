@@ -299,9 +299,9 @@ fn no_packet_is_sealed_twice_whatever_is_late_while_viewers_join() {
             let turn = (seed + round) as usize;
             for (i, packet) in stream.next_frame().into_iter().enumerate() {
                 if (turn + i).is_multiple_of(5) {
-                    held.push(packet)
+                    held.push(packet);
                 } else {
-                    net.peer(publisher).send_rtp(&packet.0, packet.1)
+                    net.peer(publisher).send_rtp(&packet.0, packet.1);
                 }
             }
             net.step();

@@ -165,6 +165,9 @@ fn simulcast(media: &MediaDescription) -> Result<Vec<Rid>, SdpError> {
         let names = list.split(';').filter_map(|alternatives| alternatives.split(',').next());
         let rids: Option<Vec<Rid>> = names.map(|n| Rid::new(n.trim_start_matches('~').as_bytes())).collect();
         let rids = rids.ok_or_else(|| SdpError::Malformed("a rid is not 1 to 16 letters or digits".into()))?;
+        if (1..rids.len()).any(|i| rids[..i].contains(&rids[i])) {
+            return Err(SdpError::Malformed("a rid stands twice in a=simulcast".into()));
+        }
         if rids.len() > MAX_ENCODINGS {
             return Err(SdpError::Unsupported("more than 3 encodings"));
         }
