@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How long the packets of an unfinished frame wait for the rest of it, so that they can leave as one train.
 const GATHER: Duration = Duration::from_millis(1);
+/// A ring that has got nothing for so long shows what was, not what is.
+const STALE: Duration = Duration::from_secs(2);
 /// Packets that leave at once, whether or not the frame is complete.
 const GATHER_MAX: usize = 64;
 
@@ -15,6 +17,8 @@ const GATHER_MAX: usize = 64;
 pub(crate) struct Encoding {
     pub(crate) id: EncodingId,
     pub(crate) ring: Ring,
+    /// When the newest packet came.
+    filled: Option<Instant>,
     /// Received, stored, not yet passed on.
     pending: Vec<Packet>,
     pending_since: Option<Instant>,
@@ -42,6 +46,7 @@ impl Encoding {
         Self {
             id,
             ring: Ring::new(max_bytes),
+            filled: None,
             pending: Vec::new(),
             pending_since: None,
             passed_on: 0,
@@ -61,11 +66,18 @@ impl Encoding {
         self.watchers > 0 || self.lingers_until.is_some()
     }
 
+    /// The first packet of the cached GOP that a viewer may begin with: all of it passed on, none of it stale.
+    pub(crate) fn cached_gop(&self, now: Instant) -> Option<&Packet> {
+        let is_fresh = self.filled.is_some_and(|at| now < at + STALE);
+        self.ring.gop_start().filter(|p| is_fresh && p.index < self.passed_on)
+    }
+
     /// Stores a packet for passing on. True when the frame is complete or enough has gathered.
     pub(crate) fn gather(&mut self, now: Instant, packet: Packet) -> bool {
         if !self.ring.insert(&packet) {
             return false;
         }
+        self.filled = Some(now);
         if packet.starts_gop {
             self.arbiter.satisfied();
         }
@@ -94,5 +106,6 @@ impl Encoding {
         self.pending.clear();
         self.pending_since = None;
         self.clock = None;
+        self.arbiter.satisfied();
     }
 }

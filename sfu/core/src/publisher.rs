@@ -1,7 +1,7 @@
 //! A publisher's streams: which SSRC is which encoding, and what each has received.
 //!
 //! (mid, rid, repaired rid) in the header extensions name a stream's encoding (RFC 8853, section 6); once learnt, the
-//! SSRC is enough. Invariant: at most [`MAX_STREAMS`] SSRCs are remembered.
+//! SSRC is enough. Invariant: one SSRC of media and one of retransmissions are remembered of each encoding.
 
 use crate::rtp::Header;
 use crate::sdp::PublisherMedia;
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Most SSRCs of one publisher: three encodings with their retransmissions, and a restart of each.
-const MAX_STREAMS: usize = 12;
+/// Longest payload that fits a viewer's packet on an Ethernet path: 1,500 less IPv6, UDP, header, RTX and tag.
+const MAX_PAYLOAD: usize = 1400;
 
 /// One stream of media.
 pub(crate) struct Stream {
@@ -66,6 +66,9 @@ impl Publisher {
     /// Reads a decrypted packet.
     pub(crate) fn receive(&mut self, now: Instant, origin: Instant, packet: &Bytes) -> Result<Accepted, Dropped> {
         let header = Header::read(packet, false).ok_or(Dropped::Malformed)?;
+        if header.payload.len() > MAX_PAYLOAD {
+            return Err(Dropped::Malformed);
+        }
         self.learn(&header, packet)?;
         let payload = packet.slice(header.payload.clone());
         match self.streams.get_mut(&header.ssrc) {
@@ -140,10 +143,11 @@ impl Publisher {
             (true, false) => named(self.media.rid_extension).and_then(Rid::new).ok_or(Dropped::Unknown)?,
             (true, true) => named(self.media.repaired_rid_extension).and_then(Rid::new).ok_or(Dropped::Unknown)?,
         };
-        if !self.media.encodings.contains(&rid) || self.streams.len() >= MAX_STREAMS {
+        if !self.media.encodings.contains(&rid) {
             return Err(Dropped::Unknown);
         }
         if is_rtx {
+            self.streams.retain(|_, role| !matches!(role, Role::Repair(before) if *before == rid));
             self.streams.insert(header.ssrc, Role::Repair(rid));
             return Ok(());
         }

@@ -30,14 +30,15 @@ pub struct Rewriter<S> {
     /// Newest last.
     segments: Vec<Segment<S>>,
     next_sequence: u64,
-    last_time: u32,
+    /// Of the last packet; `None` before the first.
+    last_time: Option<u32>,
 }
 
 impl<S: Copy + PartialEq> Rewriter<S> {
     /// A rewriter whose first packet gets `first_sequence`. Below 2^15, so that a loss at the very start cannot be
     /// taken for a roll-over.
     pub fn new(first_sequence: u16) -> Self {
-        Self { segments: Vec::new(), next_sequence: u64::from(first_sequence & 0x7fff), last_time: 0 }
+        Self { segments: Vec::new(), next_sequence: u64::from(first_sequence & 0x7fff), last_time: None }
     }
 
     /// Begins to show `source` from the packet (`index`, `time`) on.
@@ -45,15 +46,20 @@ impl<S: Copy + PartialEq> Rewriter<S> {
     /// The first source keeps its timestamps, so that a burst of a cached GOP plays as it was taken. A later one
     /// continues `elapsed` 90 kHz ticks (at least one) after the last packet shown.
     pub fn start(&mut self, source: S, index: u64, time: u32, elapsed: u32) {
-        let time_offset = match self.segments.last() {
+        let time_offset = match self.last_time {
             None => 0,
-            Some(_) => self.last_time.wrapping_add(elapsed.max(1)).wrapping_sub(time),
+            Some(last) => last.wrapping_add(elapsed.max(1)).wrapping_sub(time),
         };
         if self.segments.len() == REMEMBERED {
             self.segments.remove(0);
         }
         let first_sequence = self.next_sequence;
         self.segments.push(Segment { source, first_index: index, first_sequence, time_offset });
+    }
+
+    /// Forgets all sources: their indices will mean other packets. The stream goes on where it is.
+    pub fn forget(&mut self) {
+        self.segments.clear();
     }
 
     /// Where a packet of the current source goes; `None` when it lies before the source's first.
@@ -63,7 +69,7 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         let time = time.wrapping_add(segment.time_offset);
         if sequence >= self.next_sequence {
             self.next_sequence = sequence + 1;
-            self.last_time = time;
+            self.last_time = Some(time);
         }
         Some(Place { sequence, time })
     }

@@ -47,7 +47,7 @@ impl Ring {
             return false;
         }
         self.bytes += packet.payload.len();
-        if packet.starts_gop && self.gop.is_none_or(|gop| gop < packet.index) {
+        if packet.starts_gop && self.gop_start().is_none_or(|gop| gop.index < packet.index || gop.time == packet.time) {
             self.gop = Some(packet.index);
         }
         self.slots[place] = Some(packet.clone());

@@ -103,14 +103,14 @@ pub enum NewRole {
 /// What shards tell each other.
 #[derive(Clone, Debug)]
 pub enum ShardMessage {
-    /// A camera's publisher is connected to this shard.
+    /// A camera's publisher connected to a shard, or left it.
     Origin {
         /// Which camera.
         camera: CameraKey,
-        /// Where it is; `None` when it left.
-        origin: Option<ShardId>,
-        /// Its encodings.
-        encodings: Vec<Rid>,
+        /// The shard.
+        from: ShardId,
+        /// Its encodings; `None` when it left.
+        encodings: Option<Vec<Rid>>,
     },
     /// To the origin: send me this encoding, from its cached GOP on.
     Subscribe {
@@ -130,6 +130,8 @@ pub enum ShardMessage {
     Batch {
         /// Of which encoding.
         encoding: EncodingId,
+        /// The origin.
+        from: ShardId,
         /// The packets, as they came.
         packets: Arc<[Packet]>,
     },
@@ -137,11 +139,15 @@ pub enum ShardMessage {
     Restarted {
         /// Of which encoding.
         encoding: EncodingId,
+        /// The origin.
+        from: ShardId,
     },
     /// A publisher's clock.
     Clock {
         /// Of which encoding.
         encoding: EncodingId,
+        /// The origin.
+        from: ShardId,
         /// What its sender report said, and when.
         clock: Clock,
     },
@@ -257,7 +263,7 @@ pub struct Shard {
 #[derive(Default)]
 struct Camera {
     origin: Option<Origin>,
-    /// Slots of its encodings.
+    /// Slots of the encodings that its publisher has, or had last.
     encodings: Vec<usize>,
     /// Places of its viewers on this shard.
     viewers: Vec<u32>,

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets.
 const RTX_PER_SECOND: u32 = 2000;
+/// The shortest time between two cached GOPs that a viewer gets because it lost the picture.
+const REJOIN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How the viewer is fed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Viewer {
     pub(crate) out: Option<Outbound>,
     pub(crate) last_sent: Option<Instant>,
     pub(crate) reported_at: Option<Instant>,
+    rejoined: Option<Instant>,
     rtx: Allowance,
 }
 
@@ -54,6 +57,7 @@ impl Viewer {
             out: None,
             last_sent: None,
             reported_at: None,
+            rejoined: None,
             rtx: Allowance { left: RTX_PER_SECOND, since: None },
         }
     }
@@ -63,6 +67,15 @@ impl Viewer {
         let idle = self.last_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let ticks = (idle.as_micros() * 9 / 100) as u32;
         self.rewriter.start(encoding, index, time, ticks);
+    }
+
+    /// Whether it may get the cached GOP again.
+    pub(crate) fn may_rejoin(&mut self, now: Instant) -> bool {
+        let may = self.rejoined.is_none_or(|at| now >= at + REJOIN_INTERVAL);
+        if may {
+            self.rejoined = Some(now);
+        }
+        may
     }
 
     /// Whether one more retransmission is within its allowance.

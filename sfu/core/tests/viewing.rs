@@ -3,7 +3,7 @@
 mod net;
 
 use net::{CAMERA, Net, SSRC, Stream};
-use sfu_core::{Ended, Input, Notice, PeerId, rtcp};
+use sfu_core::{Ended, Input, Notice, PeerId, ShardId, ShardMessage, rtcp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -316,4 +316,95 @@ fn no_packet_is_sealed_twice_whatever_is_late_while_viewers_join() {
         }
         assert!(net.peers.iter().skip(1).all(|(_, peer)| peer.packets.len() > 40), "everybody has a picture");
     }
+}
+
+#[test]
+fn a_publisher_that_leaves_late_does_not_harm_the_one_that_replaced_it() {
+    let mut net = Net::new(3, 16);
+    let old = net.publisher(0);
+    let viewers = [net.viewer(0, "h"), net.viewer(1, "h"), net.viewer(2, "h")];
+    Stream::new("h", SSRC).play(&mut net, old, 20);
+    let new = net.publisher(1);
+    net.handle(0, Input::Disconnect(PeerId(1)));
+    let before: Vec<usize> = viewers.iter().map(|v| net.peer(*v).packets.len()).collect();
+    Stream { sequence: 9, time: 77, ..Stream::new("h", SSRC + 3) }.play(&mut net, new, 20);
+    for (viewer, before) in viewers.iter().zip(before) {
+        assert_eq!(check_stream(&mut net, *viewer), before + 41 + 19 * 3);
+    }
+}
+
+#[test]
+fn what_a_former_origin_still_says_is_void() {
+    let mut net = Net::new(2, 17);
+    let publisher = net.publisher(1);
+    let viewer = net.viewer(1, "h");
+    let void = ShardMessage::Origin { camera: CAMERA, from: ShardId(0), encodings: None };
+    net.handle(1, Input::FromShard(void));
+    Stream::new("h", SSRC).play(&mut net, publisher, 10);
+    assert_eq!(check_stream(&mut net, viewer), 41 + 9 * 3);
+}
+
+#[test]
+fn what_a_camera_showed_before_it_stopped_is_shown_to_nobody() {
+    let mut net = Net::new(2, 18);
+    let publisher = net.publisher(0);
+    let watching = net.viewer(1, "h");
+    let mut stream = Stream::new("h", SSRC);
+    stream.play(&mut net, publisher, 30);
+    net.run(Duration::from_secs(3));
+    let late = [net.viewer(0, "h"), net.viewer(1, "h")];
+    net.run(Duration::from_secs(1));
+    for viewer in late {
+        assert!(net.peer(viewer).packets.is_empty(), "the camera is silent: nothing of the past");
+    }
+    stream.play(&mut net, publisher, 40);
+    net.handle(0, Input::Disconnect(PeerId(1)));
+    let after = [net.viewer(0, "h"), net.viewer(1, "h")];
+    net.run(Duration::from_millis(500));
+    for viewer in after {
+        assert!(net.peer(viewer).packets.is_empty(), "the camera is off: nothing of the past");
+    }
+    assert!(check_stream(&mut net, late[0]) > 40 && check_stream(&mut net, watching) > 40);
+}
+
+#[test]
+fn a_viewer_that_lost_the_picture_gets_the_cached_gop_again() {
+    let mut net = Net::new(1, 19);
+    let publisher = net.publisher(0);
+    let viewer = net.viewer(0, "h");
+    let mut stream = Stream { gop: 10_000, ..Stream::new("h", SSRC) };
+    stream.play(&mut net, publisher, 20);
+    let before = check_stream(&mut net, viewer);
+    for _ in 0..5 {
+        let ssrc = net.peer(viewer).packets[0].header.ssrc;
+        net.peer(viewer).send_rtcp(&rtcp::picture_loss(sfu_core::Ssrc(1), ssrc));
+        net.run(Duration::from_millis(10));
+    }
+    assert_eq!(net.peer(viewer).packets[before].payload[0], 24, "the parameter sets");
+    stream.play(&mut net, publisher, 1);
+    assert_eq!(check_stream(&mut net, viewer), 2 * before + 3, "once, and then live");
+}
+
+#[test]
+fn nobody_is_shown_more_than_granted() {
+    let mut net = Net::new(2, 20);
+    let publisher = net.publisher_of(0, &["h"]);
+    let (small, large) = (net.viewer(1, "l"), net.viewer(1, "h"));
+    Stream::new("h", SSRC).play(&mut net, publisher, 10);
+    assert!(net.peer(small).packets.is_empty());
+    assert!(check_stream(&mut net, large) > 40);
+}
+
+#[test]
+fn an_address_in_use_is_not_taken_over() {
+    let mut net = Net::new(1, 21);
+    let publisher = net.publisher(0);
+    let viewer = net.viewer(0, "h");
+    let thief = net.join(0, "h", false);
+    net.peer(thief).address = net.peers[publisher].1.address;
+    net.peer(thief).check();
+    net.step();
+    Stream::new("h", SSRC).play(&mut net, publisher, 5);
+    assert_eq!(check_stream(&mut net, viewer), 41 + 4 * 3);
+    assert_eq!(net.shards[0].counters().refused_stun, 1);
 }

@@ -29,10 +29,15 @@ impl Shard {
             encodings.iter().map(|rid| self.encoding_slot(EncodingId { camera, rid: *rid })).collect();
         let known = self.cameras.entry(camera).or_default();
         known.origin = origin;
+        let before = known.encodings.clone();
         if origin.is_some() {
             known.encodings = slots;
         }
         let (slots, viewers) = (known.encodings.clone(), known.viewers.clone());
+        // What a former origin left is neither to be shown any more nor to be taken for the new one's.
+        for slot in before {
+            self.restarted(slot);
+        }
         for slot in slots {
             self.encodings[slot].subscribers.clear();
             self.encodings[slot].is_wanted = false;
@@ -51,26 +56,27 @@ impl Shard {
         self.tell(shard, message);
     }
 
-    /// The largest encoding that a viewer may be shown, else the smallest there is.
+    /// The largest encoding that a viewer may be shown, if there is one.
     fn best_encoding(&self, camera: &Camera, max: Rid) -> Option<usize> {
         let rank = |slot: &usize| self.encodings[*slot].id.rid.rank();
-        let allowed = camera.encodings.iter().filter(|slot| rank(slot) <= max.rank()).max_by_key(|slot| rank(slot));
-        allowed.or_else(|| camera.encodings.iter().min_by_key(|slot| rank(slot))).copied()
+        camera.encodings.iter().filter(|slot| rank(slot) <= max.rank()).max_by_key(|slot| rank(slot)).copied()
     }
 
     /// Lets a viewer watch the encoding that fits it best, if that is not so already.
     pub(super) fn choose_encoding(&mut self, place: u32) {
         let Some((camera, max, watching)) = self.viewer(place).map(|v| (v.camera, v.max, v.watching)) else { return };
-        let Some(best) = self.cameras.get(&camera).and_then(|c| self.best_encoding(c, max)) else { return };
-        if watching == Some(best) {
+        let best = self.cameras.get(&camera).and_then(|c| self.best_encoding(c, max));
+        if watching == best {
             return;
         }
         if let Some(before) = watching {
             self.unwatch(place, before);
         }
         if let Some(viewer) = self.viewer(place) {
-            viewer.watching = Some(best);
+            viewer.watching = best;
+            viewer.feed = Feed::Idle;
         }
+        let Some(best) = best else { return };
         self.encodings[best].watchers += 1;
         if self.encodings[best].watchers == 1 {
             let was_lingering = self.encodings[best].lingers_until.take().is_some();
@@ -133,7 +139,7 @@ impl Shard {
         let (true, Some(slot)) = (viewer.out.is_some(), viewer.watching) else { return };
         let encoding = &mut self.encodings[slot];
         encoding.joining.push(place);
-        let start = encoding.ring.gop_start().filter(|p| p.index < encoding.passed_on).map(|p| (p.index, p.time));
+        let start = encoding.cached_gop(now).map(|p| (p.index, p.time));
         let Some((index, time)) = start else {
             self.counters.joins_waiting += 1;
             self.set_feed(place, Feed::AwaitingKeyframe);
@@ -201,8 +207,9 @@ impl Shard {
         let encoding = &mut self.encodings[slot];
         let packets = encoding.take_pending();
         let (id, subscribers) = (encoding.id, encoding.subscribers.clone());
+        let from = self.config.shard;
         for shard in subscribers {
-            self.tell(shard, ShardMessage::Batch { encoding: id, packets: Arc::clone(&packets) });
+            self.tell(shard, ShardMessage::Batch { encoding: id, from, packets: Arc::clone(&packets) });
         }
         self.feed(slot, packets);
     }
@@ -231,8 +238,7 @@ impl Shard {
     }
 
     /// Packets from the origin's shard.
-    pub(super) fn take_batch(&mut self, id: EncodingId, packets: &Arc<[Packet]>) {
-        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
+    pub(super) fn take_batch(&mut self, slot: usize, packets: &Arc<[Packet]>) {
         let encoding = &mut self.encodings[slot];
         if !encoding.is_watched() {
             return;
@@ -245,25 +251,26 @@ impl Shard {
     }
 
     /// Another shard wants an encoding: it gets the cached GOP, then everything.
-    pub(super) fn subscribed(&mut self, id: EncodingId, from: ShardId) {
-        let slot = self.encoding_slot(id);
+    pub(super) fn subscribed(&mut self, id: EncodingId, to: ShardId) {
+        let (now, from) = (self.now, self.config.shard);
+        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
         let encoding = &mut self.encodings[slot];
-        if !encoding.subscribers.contains(&from) {
-            encoding.subscribers.push(from);
+        if !encoding.subscribers.contains(&to) {
+            encoding.subscribers.push(to);
         }
-        let start = encoding.ring.gop_start().map_or(encoding.passed_on, |p| p.index);
+        let start = encoding.cached_gop(now).map_or(encoding.passed_on, |p| p.index);
         let packets: Arc<[Packet]> = encoding.ring.range(start, encoding.passed_on).cloned().collect();
         if let Some(clock) = encoding.clock {
-            self.tell(from, ShardMessage::Clock { encoding: id, clock });
+            self.tell(to, ShardMessage::Clock { encoding: id, from, clock });
         }
         if !packets.is_empty() {
-            self.tell(from, ShardMessage::Batch { encoding: id, packets });
+            self.tell(to, ShardMessage::Batch { encoding: id, from, packets });
         }
         self.update_wanted(slot);
     }
 
     pub(super) fn unsubscribed(&mut self, id: EncodingId, from: ShardId) {
-        let slot = self.encoding_slot(id);
+        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
         self.encodings[slot].subscribers.retain(|s| *s != from);
         self.update_wanted(slot);
         self.forget_unwanted(slot);
@@ -277,7 +284,21 @@ impl Shard {
         let live = std::mem::take(&mut encoding.live);
         encoding.joining.extend(live);
         for place in encoding.joining.clone() {
-            self.set_feed(place, Feed::AwaitingKeyframe);
+            if let Some(viewer) = self.viewer(place) {
+                viewer.feed = Feed::AwaitingKeyframe;
+                viewer.rewriter.forget();
+            }
+        }
+    }
+
+    /// A viewer has lost the picture: it gets the cached GOP again, within its allowance.
+    pub(super) fn rejoin(&mut self, place: u32, slot: usize) {
+        let now = self.now;
+        let is_cached = self.encodings[slot].cached_gop(now).is_some();
+        let Some(viewer) = self.viewer(place).filter(|v| is_cached && v.feed == Feed::Live) else { return };
+        if viewer.may_rejoin(now) {
+            self.encodings[slot].live.retain(|p| *p != place);
+            self.join(place);
         }
     }
 

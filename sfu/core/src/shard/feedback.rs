@@ -9,6 +9,7 @@ use crate::types::{ClockPair, Packet, Ssrc};
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
+        let mut is_answered = false;
         for feedback in rtcp::read(plain) {
             match feedback {
                 Feedback::Nack { ssrc, sequences } if self.sends(place, ssrc) => self.retransmit(place, &sequences),
@@ -16,9 +17,10 @@ impl Shard {
                     self.counters.keyframe_requests_in += 1;
                     if let Some(slot) = self.viewer(place).and_then(|v| v.watching) {
                         self.request_keyframe(slot);
+                        self.rejoin(place, slot);
                     }
                 }
-                Feedback::ReferenceTime { ssrc, ntp } => {
+                Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
                     if let Some(ours) = self.viewer(place).and_then(|v| v.out.as_ref()).map(Outbound::ssrc) {
                         self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp));
                     }

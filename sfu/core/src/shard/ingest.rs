@@ -48,8 +48,9 @@ impl Shard {
             let encoding = &self.encodings[slot];
             let next = encoding.passed_on.max(encoding.ring.end()) + RESTART_GAP;
             let (id, subscribers) = (encoding.id, encoding.subscribers.clone());
+            let from = self.config.shard;
             for shard in subscribers {
-                self.tell(shard, ShardMessage::Restarted { encoding: id });
+                self.tell(shard, ShardMessage::Restarted { encoding: id, from });
             }
             if let Some(stream) = self.publisher(place).and_then(|p| p.stream(accepted.ssrc)) {
                 stream.offset = next.wrapping_sub(extended);
@@ -62,15 +63,12 @@ impl Shard {
             return;
         }
         let encoding = &mut self.encodings[slot];
-        let is_same_picture = encoding.ring.gop_start().is_some_and(|gop| gop.time == accepted.time);
-        let starts_gop = h264::start(&accepted.payload) != h264::Start::Other && !is_same_picture;
-        let packet = Packet {
-            index: extended.wrapping_add(offset),
-            time: accepted.time,
-            marker: accepted.marker,
-            starts_gop,
-            payload: accepted.payload,
-        };
+        let index = extended.wrapping_add(offset);
+        // The first packet of a picture that starts a GOP, also where a later one came before it.
+        let is_begun = encoding.ring.gop_start().is_some_and(|gop| gop.time == accepted.time && gop.index < index);
+        let starts_gop = h264::start(&accepted.payload) != h264::Start::Other && !is_begun;
+        let packet =
+            Packet { index, time: accepted.time, marker: accepted.marker, starts_gop, payload: accepted.payload };
         if encoding.gather(self.now, packet) {
             self.pass_on(slot);
         } else if let Some(due) = self.encodings[slot].due() {
@@ -92,8 +90,9 @@ impl Shard {
                     let encoding = &mut self.encodings[*slot];
                     let clock = Clock { pair, came: now };
                     encoding.clock = Some(clock);
+                    let from = self.config.shard;
                     for shard in encoding.subscribers.clone() {
-                        self.tell(shard, ShardMessage::Clock { encoding: id, clock });
+                        self.tell(shard, ShardMessage::Clock { encoding: id, from, clock });
                     }
                 }
                 Feedback::Bye(gone) => publisher.forget(&gone),

@@ -7,13 +7,16 @@ use crate::ice::BindingRequest;
 use crate::publisher::Publisher;
 use crate::rtp::HeaderTemplate;
 use crate::srtp::Session;
-use crate::types::CameraKey;
+use crate::types::{CameraKey, EncodingId, ShardId};
 use crate::viewer::Viewer;
 use crate::{rtcp, rtp};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Most addresses that one peer may have proved.
 const MAX_VALIDATED: usize = 8;
+/// An address belongs to the connected peer that was heard from it so lately: no other may take it over.
+const OWNED: Duration = Duration::from_secs(5);
 
 impl Shard {
     pub(super) fn connect(&mut self, new: NewPeer) {
@@ -98,7 +101,7 @@ impl Shard {
         self.publishers.retain(|p| *p != place);
         if self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place))) {
             self.set_origin(camera, None, &[]);
-            let message = ShardMessage::Origin { camera, origin: None, encodings: Vec::new() };
+            let message = ShardMessage::Origin { camera, from: self.config.shard, encodings: None };
             self.outputs.push_back(Output::ToAllShards(message));
             self.notify(Notice::Unpublished(id, camera));
         }
@@ -118,8 +121,15 @@ impl Shard {
         let now = self.now;
         let request = BindingRequest::read(bytes);
         let place = request.as_ref().and_then(|r| self.by_ufrag.get(&r.ufrag).copied());
-        let peer = place.and_then(|place| self.peers[place as usize].as_mut());
-        let (Some(request), Some(place), Some(peer)) = (request, place, peer) else {
+        let (Some(request), Some(place)) = (request, place) else {
+            self.counters.refused_stun += 1;
+            return;
+        };
+        let owner = self.by_address.get(&from).copied().filter(|owner| *owner != place);
+        let is_taken = owner
+            .and_then(|owner| self.peer(owner))
+            .is_some_and(|owner| owner.inbound.is_some() && now < owner.heard + OWNED);
+        let Some(peer) = self.peers[place as usize].as_mut().filter(|_| !is_taken) else {
             self.counters.refused_stun += 1;
             return;
         };
@@ -129,9 +139,12 @@ impl Shard {
         };
         peer.heard = now;
         if !peer.validated.contains(&from) {
-            if peer.validated.len() == MAX_VALIDATED {
-                let oldest = peer.validated.remove(0);
-                self.by_address.remove(&oldest);
+            let spare = peer.validated.iter().position(|known| Some(*known) != peer.address);
+            if let (Some(spare), true) = (spare, peer.validated.len() == MAX_VALIDATED) {
+                let forgotten = peer.validated.remove(spare);
+                if self.by_address.get(&forgotten) == Some(&place) {
+                    self.by_address.remove(&forgotten);
+                }
             }
             peer.validated.push(from);
         }
@@ -185,11 +198,13 @@ impl Shard {
             Role::Publisher(publisher) => {
                 let (camera, encodings) = (publisher.camera, publisher.media.encodings.clone());
                 self.publishers.push(place);
+                // The other shards first: whoever hears the notice may end an older publisher there.
+                let told = Some(encodings.clone());
+                let message = ShardMessage::Origin { camera, from: self.config.shard, encodings: told };
+                self.outputs.push_back(Output::ToAllShards(message));
                 self.notify(Notice::Connected(id));
                 self.notify(Notice::Published(id, camera));
                 self.set_origin(camera, Some(Origin::Here(place)), &encodings);
-                let origin = Some(self.config.shard);
-                self.outputs.push_back(Output::ToAllShards(ShardMessage::Origin { camera, origin, encodings }));
             }
         }
     }
@@ -237,23 +252,38 @@ impl Shard {
         }
     }
 
+    /// The slot of an encoding, if `from` is its camera's origin: what a former origin still says is void.
+    fn slot_from(&self, encoding: EncodingId, from: ShardId) -> Option<usize> {
+        let camera = self.cameras.get(&encoding.camera)?;
+        (camera.origin == Some(Origin::Shard(from))).then(|| self.encoding_slots.get(&encoding).copied())?
+    }
+
     /// Hears another shard.
     pub(super) fn hear(&mut self, message: ShardMessage) {
         match message {
-            ShardMessage::Origin { camera, origin, encodings } => {
-                self.set_origin(camera, origin.map(Origin::Shard), &encodings);
+            ShardMessage::Origin { camera, from, encodings: Some(encodings) } => {
+                self.set_origin(camera, Some(Origin::Shard(from)), &encodings);
+            }
+            ShardMessage::Origin { camera, from, encodings: None } => {
+                if self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Shard(from))) {
+                    self.set_origin(camera, None, &[]);
+                }
             }
             ShardMessage::Subscribe { encoding, from } => self.subscribed(encoding, from),
             ShardMessage::Unsubscribe { encoding, from } => self.unsubscribed(encoding, from),
-            ShardMessage::Batch { encoding, packets } => self.take_batch(encoding, &packets),
-            ShardMessage::Restarted { encoding } => {
-                if let Some(slot) = self.encoding_slots.get(&encoding) {
-                    self.restarted(*slot);
+            ShardMessage::Batch { encoding, from, packets } => {
+                if let Some(slot) = self.slot_from(encoding, from) {
+                    self.take_batch(slot, &packets);
                 }
             }
-            ShardMessage::Clock { encoding, clock } => {
-                if let Some(slot) = self.encoding_slots.get(&encoding) {
-                    self.encodings[*slot].clock = Some(clock);
+            ShardMessage::Restarted { encoding, from } => {
+                if let Some(slot) = self.slot_from(encoding, from) {
+                    self.restarted(slot);
+                }
+            }
+            ShardMessage::Clock { encoding, from, clock } => {
+                if let Some(slot) = self.slot_from(encoding, from) {
+                    self.encodings[slot].clock = Some(clock);
                 }
             }
             ShardMessage::KeyframeRequest { encoding } => {

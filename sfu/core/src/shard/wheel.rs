@@ -67,7 +67,9 @@ impl Shard {
         if self.encodings[slot].lingers_until.is_some_and(|at| self.now >= at) {
             self.let_go(slot);
         }
-        if self.encodings[slot].arbiter.due(self.now) {
+        let encoding = &mut self.encodings[slot];
+        let is_stuck = !encoding.joining.is_empty() && encoding.ring.gop_start().is_none();
+        if encoding.arbiter.due(self.now) || (is_stuck && encoding.arbiter.request(self.now)) {
             self.ask_for_keyframe(slot);
         }
     }

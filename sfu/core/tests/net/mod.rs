@@ -89,7 +89,7 @@ impl Net {
         let mut bits = [0; 24];
         bits[..8].copy_from_slice(&self.next_peer.to_be_bytes());
         bits[8..16].copy_from_slice(&self.roll().to_be_bytes());
-        let ice = Credentials::from_random(&std::array::from_fn(|i| bits[23 - i]));
+        let ice = Credentials::from_random(&bits);
         let candidates = [server(shard)];
         let local = Local { ice: &ice, fingerprint: self.local.fingerprint, candidates: &candidates, session: 1 };
         let (role, answer) = make(&local);
@@ -109,7 +109,12 @@ impl Net {
 
     /// A publisher of `h` and `l`, connected.
     pub fn publisher(&mut self, shard: usize) -> usize {
-        let offer = publish_offer(&self.identity.fingerprint().to_string());
+        self.publisher_of(shard, &["h", "l"])
+    }
+
+    /// A publisher of these encodings, connected.
+    pub fn publisher_of(&mut self, shard: usize, rids: &[&str]) -> usize {
+        let offer = publish_offer(&self.identity.fingerprint().to_string(), rids);
         let at = self.add(
             shard,
             |local| {
@@ -266,9 +271,10 @@ pub fn view_offer(fingerprint: &str) -> String {
     format!("{HEAD}{}a=recvonly\r\n{extensions}", media(fingerprint))
 }
 
-pub fn publish_offer(fingerprint: &str) -> String {
+pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
     let extensions = format!("a=extmap:1 {}\r\na=extmap:3 {}\r\n", sfu_core::rtp::MID, sfu_core::rtp::RTP_STREAM_ID);
-    let rids = "a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\n";
+    let lines: String = rids.iter().map(|rid| format!("a=rid:{rid} send\r\n")).collect();
+    let rids = format!("{lines}a=simulcast:send {}\r\n", rids.join(";"));
     format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}", media(fingerprint))
 }
 
