@@ -206,6 +206,9 @@ impl Shard {
         self.gathering.remove(&slot);
         let encoding = &mut self.encodings[slot];
         let packets = encoding.take_pending();
+        if packets.is_empty() {
+            return;
+        }
         let (id, subscribers) = (encoding.id, encoding.subscribers.clone());
         let from = self.config.shard;
         for shard in subscribers {
@@ -218,8 +221,9 @@ impl Shard {
         if let Some(first) = packets.iter().find(|p| p.starts_gop) {
             self.start_waiting(slot, first);
         }
-        if !packets.is_empty() && !self.encodings[slot].live.is_empty() {
-            self.jobs.push_back(Job::media(self.encodings[slot].live.clone(), packets));
+        let live = &self.encodings[slot].live;
+        if !live.is_empty() {
+            self.jobs.push_back(Job::media(live.clone(), packets));
         }
     }
 
