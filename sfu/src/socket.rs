@@ -1,7 +1,10 @@
 //! A shard's UDP socket: receives many datagrams a call (GRO), sends many trains a call (`sendmmsg` with UDP GSO).
 //!
-//! Invariant: a full socket drops whole trains, and each is counted. Where the kernel or the network card refuses GSO,
-//! the socket goes on without it.
+//! Invariant: a full socket drops whole trains, and each is counted. Where the network card refuses GSO, the socket goes
+//! on without it; a train that the kernel refuses for its own sake changes nothing for other trains.
+
+#[cfg(test)]
+mod tests;
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt, sockopt};
@@ -96,9 +99,10 @@ impl Incoming {
         Ok(self.received > 0)
     }
 
-    /// The datagrams of the last batch, and who sent them.
+    /// The datagrams of the last batch, and who sent them. Those from port 0 are left out: nothing can be sent there.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        self.metas.iter().zip(&self.buffers).take(self.received).flat_map(|(meta, buffer)| {
+        let batch = self.metas.iter().zip(&self.buffers).take(self.received);
+        batch.filter(|(meta, _)| meta.addr.port() != 0).flat_map(|(meta, buffer)| {
             buffer[..meta.len].chunks(meta.stride.max(1)).map(|datagram| (meta.addr, datagram))
         })
     }
@@ -134,10 +138,16 @@ impl Outgoing {
                     rest = &rest[sent..];
                 }
                 Err(Errno::EINTR) => {}
-                Err(Errno::EIO | Errno::EINVAL) if segment.is_some() => {
+                // udp(7): the card cannot compute the checksums that segmentation needs.
+                Err(Errno::EIO) if segment.is_some() => {
                     tracing::warn!("the network refuses UDP segmentation offload; sending without it");
                     self.has_gso = false;
                     return self.send_apart(arena, rest);
+                }
+                // Of the first train alone: its destination, or its path's MTU.
+                Err(Errno::EINVAL | Errno::EMSGSIZE) if segment.is_some() => {
+                    self.send_apart(arena, &rest[..1]);
+                    rest = &rest[1..];
                 }
                 Err(_) => {
                     self.counters.trains_dropped += 1;
