@@ -1,14 +1,17 @@
 //! What a node does with its shards' notices: it tells the directory, and keeps its lease there.
 //!
-//! Invariant: while the directory does not answer, media goes on.
+//! Invariant: while the directory does not answer, media goes on, and what it has yet to hear of publishers is told it
+//! with a later heartbeat.
+
+#[cfg(test)]
+mod tests;
 
 use crate::node::Node;
-use cluster::Epoch;
+use crate::node_state::Untold;
 use protocol::CameraId;
 use protocol::event::Event;
 use protocol::node::NodeState;
 use sfu_core::{Notice, ShardId};
-use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -24,12 +27,11 @@ impl Node {
         mut end: tokio::sync::oneshot::Receiver<()>,
     ) {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        let mut epochs = HashMap::new();
         let mut beats = 0u32;
         loop {
             let done = tokio::select! {
                 _ = &mut end => return,
-                Some((_, notice)) = notices.recv() => self.heed(notice, &mut epochs).await,
+                Some((shard, notice)) = notices.recv() => self.heed(shard, notice).await,
                 _ = heartbeat.tick() => {
                     beats = beats.wrapping_add(1);
                     self.beat(beats.is_multiple_of(WANTED_EVERY)).await
@@ -43,6 +45,10 @@ impl Node {
 
     async fn beat(&self, with_wanted: bool) -> Result<(), cluster::Error> {
         self.directory.heartbeat(self.record(NodeState::Serving)).await?;
+        let untold = self.state().untold_cameras();
+        for camera in untold {
+            self.tell(camera).await?;
+        }
         let wanted = if with_wanted { self.state().all_wanted() } else { Vec::new() };
         for (camera, encodings) in wanted {
             let node = self.config.id.clone();
@@ -51,11 +57,10 @@ impl Node {
         Ok(())
     }
 
-    async fn heed(&self, notice: Notice, epochs: &mut HashMap<CameraId, Epoch>) -> Result<(), cluster::Error> {
-        let node = self.config.id.clone();
+    async fn heed(&self, shard: ShardId, notice: Notice) -> Result<(), cluster::Error> {
         match notice {
             Notice::Connected(peer) => tracing::debug!(peer = peer.0, "connected"),
-            Notice::Playing(peer) => self.replace_older(peer),
+            Notice::Playing(peer) => self.playing(peer),
             Notice::Gone(peer, why) => {
                 tracing::debug!(peer = peer.0, ?why, "gone");
                 let gone = self.state().remove(peer);
@@ -65,26 +70,48 @@ impl Node {
             }
             Notice::Published(peer, key) => {
                 let Some(camera) = self.state().camera(key) else { return Ok(()) };
-                self.state().published(camera);
-                self.replace_older(peer);
-                epochs.insert(camera, self.directory.claim_origin(camera, &node).await?);
-                self.directory.publish(Event::Published { camera, node }).await?;
+                self.state().published(camera, peer, shard);
+                self.playing(peer);
+                self.tell(camera).await?;
             }
-            Notice::Unpublished(_, key) => {
+            Notice::Unpublished(peer, key) => {
                 let Some(camera) = self.state().camera(key) else { return Ok(()) };
-                self.state().unpublished(camera);
-                if let Some(epoch) = epochs.remove(&camera) {
-                    self.directory.release_origin(camera, &node, epoch).await?;
+                // An older publisher that dies after a newer one came takes nothing with it.
+                if self.state().unpublished(camera, peer) {
+                    self.tell(camera).await?;
                 }
-                self.directory.publish(Event::Unpublished { camera, node }).await?;
             }
             Notice::Wanted(encoding, wanted) => {
-                let all = self.state().want(encoding, wanted);
+                let all = self.state().want(shard, encoding, wanted);
                 if let Some((camera, encodings)) = all {
+                    let node = self.config.id.clone();
                     self.directory.publish(Event::Wanted { camera, node, encodings }).await?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Tells the directory whether a camera is published here, unless it knows.
+    async fn tell(&self, camera: CameraId) -> Result<(), cluster::Error> {
+        let node = self.config.id.clone();
+        let untold = self.state().untold(camera);
+        let event = match untold {
+            None => return Ok(()),
+            Some(Untold::Published) => {
+                let epoch = self.directory.claim_origin(camera, &node).await?;
+                self.state().claimed(camera, epoch);
+                Event::Published { camera, node }
+            }
+            Some(Untold::Unpublished(claim)) => {
+                if let Some(epoch) = claim {
+                    self.directory.release_origin(camera, &node, epoch).await?;
+                }
+                Event::Unpublished { camera, node }
+            }
+        };
+        self.directory.publish(event).await?;
+        self.state().told(camera);
         Ok(())
     }
 }

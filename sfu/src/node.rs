@@ -78,6 +78,7 @@ impl Node {
                 session: ask.session,
                 camera: ask.camera,
                 is_publisher: true,
+                playing: false,
             },
             NewPeer { id: peer, ice, fingerprint, until: None, role },
         );
@@ -106,6 +107,7 @@ impl Node {
             session: ask.session,
             camera: ask.camera,
             is_publisher: false,
+            playing: false,
         };
         self.begin(connection, NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role });
         self.replace_later(connection);
@@ -131,7 +133,7 @@ impl Node {
 
     fn admit(&self) -> Result<(PeerId, ShardId), Problem> {
         let mut state = self.state();
-        if state.connections().count() >= self.config.media.max_connections {
+        if state.viewer_count() + state.publisher_count() >= self.config.media.max_connections {
             return Err(Problem::new(
                 503,
                 "node_full",
@@ -147,7 +149,13 @@ impl Node {
     }
 
     fn begin(&self, connection: Connection, peer: NewPeer) {
-        self.state().insert(connection);
+        let superseded = {
+            let mut state = self.state();
+            state.insert(connection);
+            state.superseded_by(&connection)
+        };
+        // One grant holds two connections at most: this one, and one that plays until this one does.
+        superseded.iter().for_each(|older| self.disconnect(older));
         self.shards[usize::from(connection.shard.0)].mailbox.send(Mail::Connect(Box::new(peer)));
     }
 
@@ -155,8 +163,14 @@ impl Node {
         self.shards[usize::from(connection.shard.0)].mailbox.send(Mail::Disconnect(connection.peer));
     }
 
+    /// A connection plays: those that it replaces are to go.
+    pub(crate) fn playing(&self, peer: PeerId) {
+        self.state().playing(peer);
+        self.replace_older(peer);
+    }
+
     /// The older connections of this one's session, or publishers of its camera, are to go.
-    pub(crate) fn replace_older(&self, peer: PeerId) {
+    fn replace_older(&self, peer: PeerId) {
         let older = {
             let state = self.state();
             state.by_peer(peer).map(|newer| state.replaced_by(newer)).unwrap_or_default()
@@ -178,8 +192,7 @@ impl Node {
     /// What the directory is told of this node.
     pub(crate) fn record(&self, state: NodeState) -> NodeRecord {
         let known = self.state();
-        let publishers = known.connections().filter(|c| c.is_publisher).count();
-        let viewers = known.connections().count() - publishers;
+        let (viewers, publishers) = (known.viewer_count(), known.publisher_count());
         NodeRecord {
             id: self.config.id.clone(),
             url: self.url.clone(),

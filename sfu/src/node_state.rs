@@ -1,8 +1,9 @@
 //! What a node remembers of its connections and cameras. Plain bookkeeping, no I/O.
 //!
-//! Invariant: a camera keeps its number as long as the node lives; every connection is in `connections`, in `peers`
-//! and among its session's.
+//! Invariant: a camera keeps its number as long as the node lives; what an earlier publisher of a camera still does
+//! changes nothing of what is known of the later one.
 
+use cluster::Epoch;
 use protocol::{CameraId, ConnectionId, Rid, SessionId};
 use sfu_core::{CameraKey, EncodingId, PeerId, ShardId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +17,50 @@ pub(crate) struct Connection {
     pub(crate) session: SessionId,
     pub(crate) camera: CameraId,
     pub(crate) is_publisher: bool,
+    /// Its first frame left, or its camera was published by it.
+    pub(crate) playing: bool,
+}
+
+impl Connection {
+    fn seat(&self) -> Seat {
+        if self.is_publisher { Seat::Publisher(self.camera) } else { Seat::Viewer(self.session) }
+    }
+}
+
+/// What one connection holds at a time; a newer one takes it over. A publisher's is its camera, for one grant, and so
+/// one session, publishes all cameras of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Seat {
+    Viewer(SessionId),
+    Publisher(CameraId),
+}
+
+/// A camera that is published here, or whose end the directory has yet to hear of.
+#[derive(Default)]
+struct Publication {
+    /// Who was published last, and on which shard; none when it is gone.
+    publisher: Option<(PeerId, ShardId)>,
+    /// Our latest claim.
+    epoch: Option<Epoch>,
+    /// Whether the directory knows that it is as it is.
+    is_told: bool,
+    /// What its publisher is to send.
+    wanted: BTreeSet<Rid>,
+}
+
+impl Publication {
+    fn wanted(&self) -> Vec<Rid> {
+        self.wanted.iter().cloned().collect()
+    }
+}
+
+/// What the directory is to be told of a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untold {
+    /// It is published here.
+    Published,
+    /// It is published here no more; the claim, if there was one.
+    Unpublished(Option<Epoch>),
 }
 
 /// See the module.
@@ -26,8 +71,11 @@ pub(crate) struct State {
     cameras: Vec<CameraId>,
     by_peer: BTreeMap<PeerId, Connection>,
     by_id: HashMap<ConnectionId, PeerId>,
-    /// What each published camera's publisher is to send.
-    wanted: BTreeMap<CameraId, BTreeSet<Rid>>,
+    by_seat: HashMap<Seat, BTreeSet<PeerId>>,
+    /// Connections by shard.
+    load: BTreeMap<ShardId, usize>,
+    publishers: usize,
+    publications: BTreeMap<CameraId, Publication>,
 }
 
 impl State {
@@ -49,13 +97,43 @@ impl State {
 
     pub(crate) fn insert(&mut self, connection: Connection) {
         self.by_id.insert(connection.id, connection.peer);
+        self.by_seat.entry(connection.seat()).or_default().insert(connection.peer);
+        *self.load.entry(connection.shard).or_default() += 1;
+        self.publishers += usize::from(connection.is_publisher);
         self.by_peer.insert(connection.peer, connection);
     }
 
     pub(crate) fn remove(&mut self, peer: PeerId) -> Option<Connection> {
         let connection = self.by_peer.remove(&peer)?;
-        self.by_id.remove(&connection.id);
+        // A connection may have been made again under the same name.
+        if self.by_id.get(&connection.id) == Some(&peer) {
+            self.by_id.remove(&connection.id);
+        }
+        if let Some(peers) = self.by_seat.get_mut(&connection.seat()) {
+            peers.remove(&peer);
+            if peers.is_empty() {
+                self.by_seat.remove(&connection.seat());
+            }
+        }
+        if let Some(load) = self.load.get_mut(&connection.shard) {
+            *load -= 1;
+        }
+        self.publishers -= usize::from(connection.is_publisher);
         Some(connection)
+    }
+
+    pub(crate) fn playing(&mut self, peer: PeerId) {
+        if let Some(connection) = self.by_peer.get_mut(&peer) {
+            connection.playing = true;
+        }
+    }
+
+    pub(crate) fn viewer_count(&self) -> usize {
+        self.by_peer.len() - self.publishers
+    }
+
+    pub(crate) fn publisher_count(&self) -> usize {
+        self.publishers
     }
 
     pub(crate) fn by_peer(&self, peer: PeerId) -> Option<&Connection> {
@@ -72,48 +150,89 @@ impl State {
 
     /// The older connections that one replaces: of its session, or publishers of its camera.
     pub(crate) fn replaced_by(&self, newer: &Connection) -> Vec<Connection> {
-        let is_replaced = |older: &&Connection| {
-            older.peer < newer.peer
-                && older.is_publisher == newer.is_publisher
-                && if newer.is_publisher { older.camera == newer.camera } else { older.session == newer.session }
-        };
-        self.connections().filter(is_replaced).copied().collect()
+        let seated = self.by_seat.get(&newer.seat()).into_iter().flat_map(|peers| peers.range(..newer.peer));
+        seated.filter_map(|peer| self.by_peer.get(peer)).copied().collect()
+    }
+
+    /// Those of them that are not even kept until the newer one plays: all but the newest that plays.
+    pub(crate) fn superseded_by(&self, newer: &Connection) -> Vec<Connection> {
+        let mut older = self.replaced_by(newer);
+        if let Some(kept) = older.iter().rposition(|c| c.playing) {
+            older.remove(kept);
+        }
+        older
     }
 
     /// Shard with the fewest connections.
     pub(crate) fn emptiest_shard(&self, shards: usize) -> ShardId {
-        let mut load = vec![0usize; shards];
-        for connection in self.connections() {
-            load[usize::from(connection.shard.0)] += 1;
+        let all = (0..shards).map(|n| ShardId(n as u16));
+        all.min_by_key(|id| self.load.get(id).copied().unwrap_or_default()).unwrap_or(ShardId(0))
+    }
+
+    /// A camera has a new publisher: nothing is wanted of it yet.
+    pub(crate) fn published(&mut self, camera: CameraId, peer: PeerId, shard: ShardId) {
+        let publication = self.publications.entry(camera).or_default();
+        publication.publisher = Some((peer, shard));
+        publication.is_told = false;
+        publication.wanted.clear();
+    }
+
+    /// A publisher is gone. Whether it was the camera's last one.
+    pub(crate) fn unpublished(&mut self, camera: CameraId, peer: PeerId) -> bool {
+        let of_peer = |p: &&mut Publication| p.publisher.is_some_and(|(last, _)| last == peer);
+        let Some(publication) = self.publications.get_mut(&camera).filter(of_peer) else { return false };
+        publication.publisher = None;
+        publication.is_told = false;
+        publication.wanted.clear();
+        true
+    }
+
+    /// What the directory has yet to hear of a camera.
+    pub(crate) fn untold(&self, camera: CameraId) -> Option<Untold> {
+        let publication = self.publications.get(&camera).filter(|p| !p.is_told)?;
+        Some(match publication.publisher {
+            Some(_) => Untold::Published,
+            None => Untold::Unpublished(publication.epoch),
+        })
+    }
+
+    /// The cameras that the directory has yet to hear of.
+    pub(crate) fn untold_cameras(&self) -> Vec<CameraId> {
+        self.publications.iter().filter(|(_, p)| !p.is_told).map(|(camera, _)| *camera).collect()
+    }
+
+    pub(crate) fn claimed(&mut self, camera: CameraId, epoch: Epoch) {
+        if let Some(publication) = self.publications.get_mut(&camera) {
+            publication.epoch = Some(epoch);
         }
-        let emptiest = load.iter().enumerate().min_by_key(|(_, n)| **n).map_or(0, |(i, _)| i);
-        ShardId(emptiest as u16)
     }
 
-    /// A camera is published: nothing is wanted of it yet.
-    pub(crate) fn published(&mut self, camera: CameraId) {
-        self.wanted.insert(camera, BTreeSet::new());
+    /// The directory knows all of a camera.
+    pub(crate) fn told(&mut self, camera: CameraId) {
+        if let Some(publication) = self.publications.get_mut(&camera) {
+            publication.is_told = true;
+        }
+        self.publications.retain(|_, p| p.publisher.is_some() || !p.is_told);
     }
 
-    pub(crate) fn unpublished(&mut self, camera: CameraId) {
-        self.wanted.remove(&camera);
-    }
-
-    /// Takes note that an encoding is wanted, or no more; returns all that are, if the camera is published here.
-    pub(crate) fn want(&mut self, encoding: EncodingId, wanted: bool) -> Option<(CameraId, Vec<Rid>)> {
+    /// Takes note that an encoding is wanted, or no more; returns all that are. None where `from` is not the shard of
+    /// the camera's publisher.
+    pub(crate) fn want(&mut self, from: ShardId, encoding: EncodingId, wanted: bool) -> Option<(CameraId, Vec<Rid>)> {
         let camera = self.camera(encoding.camera)?;
         let rid: Rid = encoding.rid.as_str().parse().ok()?;
-        let set = self.wanted.get_mut(&camera)?;
+        let publication = self.publications.get_mut(&camera)?;
+        publication.publisher.filter(|(_, shard)| *shard == from)?;
         if wanted {
-            set.insert(rid);
+            publication.wanted.insert(rid);
         } else {
-            set.remove(&rid);
+            publication.wanted.remove(&rid);
         }
-        Some((camera, set.iter().cloned().collect()))
+        Some((camera, publication.wanted()))
     }
 
     /// What is wanted of every camera published here.
     pub(crate) fn all_wanted(&self) -> Vec<(CameraId, Vec<Rid>)> {
-        self.wanted.iter().map(|(camera, set)| (*camera, set.iter().cloned().collect())).collect()
+        let published = self.publications.iter().filter(|(_, p)| p.publisher.is_some());
+        published.map(|(camera, p)| (*camera, p.wanted())).collect()
     }
 }

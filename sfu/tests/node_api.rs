@@ -5,6 +5,7 @@ use protocol::event::Event;
 use protocol::node::{Answer, Publish, View};
 use protocol::{CameraId, ConnectionId, Problem, Rid, SessionId};
 use sfu::{Config, Media, Node};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +50,12 @@ impl Running {
     }
 
     async fn view(&self, offer: &str) -> reqwest::Response {
+        self.view_as(ConnectionId::from_random([1; 16]), offer).await
+    }
+
+    async fn view_as(&self, connection: ConnectionId, offer: &str) -> reqwest::Response {
         let ask = View {
-            connection: ConnectionId::from_random([1; 16]),
+            connection,
             session: SessionId::from_random([2; 16]),
             camera: camera(),
             max: Rid::high(),
@@ -118,6 +123,27 @@ async fn a_connection_ends_when_it_is_deleted_and_everybody_hears_of_it() {
         while events.next().await != Some(Received::Event(Event::Ended { connection })) {}
     });
     heard.await.expect("the end is told on the bus");
+}
+
+#[tokio::test]
+async fn one_grant_holds_two_connections_at_most() {
+    let node = start(Media { shards: 2, ..Media::default() }).await;
+    let mut events = node.directory.subscribe();
+    let ids: BTreeSet<ConnectionId> = (0..50).map(|n| ConnectionId::from_random([n; 16])).collect();
+    for connection in &ids {
+        assert_eq!(node.view_as(*connection, &offer("recvonly", "H264")).await.status(), 201);
+    }
+    let mut left = ids;
+    let ended = async {
+        while left.len() > 2 {
+            if let Some(Received::Event(Event::Ended { connection })) = events.next().await {
+                left.remove(&connection);
+            }
+        }
+    };
+    // Sooner than the 15 s after which a shard gives up whoever does not connect.
+    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("at most two are left");
+    assert!(left.contains(&ConnectionId::from_random([49; 16])), "the newest stays: {left:?}");
 }
 
 #[tokio::test]
