@@ -12,7 +12,7 @@ use sfu::Node;
 use signaling::{Cors, Signaling};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use url::Url;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
         "{}: there is no page; `make demo` builds it, or `npm run build` in web/",
         demo.web.display()
     );
+    // From now on, before anybody is told where the page is.
+    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let signer = Arc::new(keys::load_or_make(&demo.data)?);
     let verifier = Arc::new(Verifier::new(keys::ISSUER, &Jwks { keys: vec![signer.jwk()] }));
     let cameras = cameras(&demo)?;
@@ -68,13 +70,12 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
             async { serving.await.context("signaling") },
             async { agent.await.context("edge agent") },
         ) } => ended.map(drop),
-        never = stop_on_signal(stop) => never,
+        never = stop_on_signal(signals, stop) => never,
     }
 }
 
-/// Sets `stop` at the first signal; the services end by themselves then.
-async fn stop_on_signal(stop: watch::Sender<bool>) -> anyhow::Result<()> {
-    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+/// Sets `stop` at the first of these signals; the services end by themselves then.
+async fn stop_on_signal([mut term, mut interrupt]: [Signal; 2], stop: watch::Sender<bool>) -> anyhow::Result<()> {
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
