@@ -40,7 +40,7 @@ fn ids() -> (ConnectionId, SessionId, CameraId) {
 async fn answers_problems_and_nonsense_are_told_apart() {
     let (connection, session, camera) = ids();
     let (client, node) = (NodeClient::new(None).expect("no files to read"), node());
-    let publish = Publish { connection, session, camera, offer: "v=0".into() };
+    let publish = Publish { connection, session, camera, max: Rid::low(), until: 0, offer: "v=0".into() };
     assert_eq!(client.publish(&node, &publish).await.expect("201").answer, "v=0");
 
     let view = View { connection, session, camera, max: Rid::low(), until: 0, offer: "v=0".into() };

@@ -6,7 +6,7 @@
 //! | `POST /v1/viewers` | [`View`] | 201 [`Answer`] |
 //! | `DELETE /v1/connections/{id}` | none | 204, also when it is gone already |
 //!
-//! Errors are problem details (RFC 9457): 400 malformed SDP, 406 no codec or media we carry, 422 an offer we cannot
+//! Errors are problem details (RFC 9457): 400 malformed SDP, 403 an encoding above the grant's largest, 406 no codec or media we carry, 422 an offer we cannot
 //! answer, 503 the node is full or draining.
 
 use crate::{CameraId, ConnectionId, NodeId, Rid, SessionId};
@@ -20,10 +20,14 @@ pub const MAX_SDP: usize = 64 * 1024;
 pub struct Publish {
     /// Name of the new connection.
     pub connection: ConnectionId,
-    /// The grant's session: an earlier connection of the same one is replaced.
+    /// The grant's session.
     pub session: SessionId,
-    /// What is published.
+    /// What is published: an earlier publisher of the same camera is replaced once this one is connected.
     pub camera: CameraId,
+    /// The largest encoding that may be published.
+    pub max: Rid,
+    /// When the grant ends, in Unix seconds: the node stops the publisher then.
+    pub until: u64,
     /// SDP offer.
     pub offer: String,
 }

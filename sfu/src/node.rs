@@ -18,6 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that a newer one of its session replaces is kept this long at most.
 const REPLACED_AFTER: Duration = Duration::from_secs(10);
+/// Longest time that a connection is given: a grant lasts 24 hours at most, and clocks differ.
+const LONGEST: Duration = Duration::from_secs(25 * 3600);
 
 /// A shard, as the node reaches it and peers do.
 pub(crate) struct ShardEnd {
@@ -66,6 +68,11 @@ impl Node {
         let (peer, shard) = self.admit()?;
         let ice = Credentials::from_random(&self.random());
         let (media, answer) = offer.publish(&self.local(&ice, shard)).map_err(|e| problem(&e))?;
+        let max = ask.max.rank();
+        if let Some(rid) = media.encodings.iter().find(|rid| rid.rank() > max) {
+            let detail = format!("the grant allows encodings up to '{}', the offer has '{}'", ask.max, rid.as_str());
+            return Err(Problem::new(403, "encoding_not_granted", detail));
+        }
         let camera = self.state().camera_key(ask.camera);
         let ssrc = Ssrc(u32::from_be_bytes(self.random()));
         let fingerprint = media.fingerprint;
@@ -80,7 +87,7 @@ impl Node {
                 is_publisher: true,
                 playing: false,
             },
-            NewPeer { id: peer, ice, fingerprint, until: None, role },
+            NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role },
         );
         Ok(Answer { answer })
     }
@@ -204,10 +211,10 @@ impl Node {
     }
 }
 
-/// The instant of a Unix time, now if it is over.
+/// The instant of a Unix time: now if it is over, [`LONGEST`] ahead if it is later than that.
 fn instant_of(unix_seconds: u64) -> Instant {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::now() + Duration::from_secs(unix_seconds).saturating_sub(now)
+    Instant::now() + Duration::from_secs(unix_seconds).saturating_sub(now).min(LONGEST)
 }
 
 fn problem(error: &SdpError) -> Problem {

@@ -70,6 +70,17 @@ fn camera() -> CameraId {
     "01935f00-0000-7000-8000-000000000001".parse().expect("a uuid")
 }
 
+fn publish(max: Rid, until: u64) -> Publish {
+    Publish {
+        connection: ConnectionId::from_random([3; 16]),
+        session: SessionId::from_random([4; 16]),
+        camera: camera(),
+        max,
+        until,
+        offer: offer("sendonly", "H264"),
+    }
+}
+
 fn offer(direction: &str, codec: &str) -> String {
     format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\na=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na={direction}\r\na=rtpmap:102 {codec}/90000\r\na=fmtp:102 packetization-mode=1;profile-level-id=42e01f\r\n"
@@ -147,16 +158,31 @@ async fn one_grant_holds_two_connections_at_most() {
 }
 
 #[tokio::test]
+async fn a_publisher_sends_what_its_grant_allows_and_no_longer_than_it_lasts() {
+    let node = start(Media { shards: 1, ..Media::default() }).await;
+    let mut events = node.directory.subscribe();
+    // Without simulcast there is one encoding, the large one.
+    let refused = node.post("/v1/publishers", &publish(Rid::low(), 4_000_000_000)).await;
+    assert_eq!(refused.status(), 403);
+    let problem = refused.json::<Problem>().await.expect("a problem");
+    assert_eq!(problem.code, "encoding_not_granted");
+    assert!(problem.detail.contains("'l'") && problem.detail.contains("'h'"), "{}", problem.detail);
+    // A time that no clock reaches is no error.
+    assert_eq!(node.post("/v1/publishers", &publish(Rid::high(), u64::MAX)).await.status(), 201);
+    let over = Publish { connection: ConnectionId::from_random([9; 16]), ..publish(Rid::high(), 0) };
+    assert_eq!(node.post("/v1/publishers", &over).await.status(), 201);
+    let ended = Event::Ended { connection: over.connection };
+    let heard = tokio::time::timeout(Duration::from_secs(5), async {
+        while events.next().await != Some(Received::Event(ended.clone())) {}
+    });
+    heard.await.expect("a grant that is over ends its connection");
+}
+
+#[tokio::test]
 async fn a_full_node_says_so() {
     let node = start(Media { shards: 1, max_connections: 1, ..Media::default() }).await;
     assert_eq!(node.view(&offer("recvonly", "H264")).await.status(), 201);
-    let publish = Publish {
-        connection: ConnectionId::from_random([3; 16]),
-        session: SessionId::from_random([4; 16]),
-        camera: camera(),
-        offer: offer("sendonly", "H264"),
-    };
-    let refused = node.post("/v1/publishers", &publish).await;
+    let refused = node.post("/v1/publishers", &publish(Rid::high(), 4_000_000_000)).await;
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.json::<Problem>().await.expect("a problem").code, "node_full");
 }

@@ -38,12 +38,13 @@ pub(crate) async fn publish(
 ) -> Result<Response, Failure> {
     let claims = service.claims(request.headers(), Audience::Publish)?;
     let camera = camera_id(camera)?;
-    granted(&claims, camera)?;
+    let max = granted(&claims, camera)?.max.clone();
     let offer = offer(request).await?;
     let nodes = service.0.directory.nodes().await?;
     let node = placement::publisher(camera, &nodes).ok_or(Failure::NoNode)?;
     let record = record(&claims, camera, node);
-    let request = Publish { connection: record.connection, session: claims.sid, camera, offer };
+    let connection = record.connection;
+    let request = Publish { connection, session: claims.sid, camera, max, until: claims.exp, offer };
     let call = service.0.nodes.publish(node, &request);
     service.open(record, call).await
 }

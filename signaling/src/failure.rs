@@ -83,7 +83,7 @@ impl Failure {
         let (status, code) = self.status_and_code();
         match self {
             // What a node says of the caller's offer, or of its own room, is for the caller; the rest is between us.
-            Self::Node(NodeError::Refused(p)) if matches!(p.status, 400 | 406 | 409 | 422 | 503) => p,
+            Self::Node(NodeError::Refused(p)) if matches!(p.status, 400 | 403 | 406 | 409 | 422 | 503) => p,
             Self::Node(NodeError::Unreachable { .. }) => {
                 Problem::new(status, code, "the media node is away; try again")
             }

@@ -60,7 +60,9 @@ async fn a_publisher_is_placed_by_a_publish_grant() {
     assert_eq!(response.status(), StatusCode::CREATED);
     let location = header(&response, "location");
     assert!(location.starts_with("/whip/connections/"));
-    assert!(matches!(stage.node.asked().pop(), Some(Asked::Publish(p)) if p.camera == camera(1)));
+    let Some(Asked::Publish(asked)) = stage.node.asked().pop() else { panic!("not asked to publish") };
+    assert_eq!((asked.camera, asked.max), (camera(1), Rid::low()), "what the grant says");
+    assert!(asked.until > now());
     let as_viewer = location.replace("whip", "whep");
     problem(send(&stage, Method::DELETE, &as_viewer, Some(&stage.view())).await, 404, "no_such_connection").await;
     assert_eq!(send(&stage, Method::DELETE, &location, Some(&token)).await.status(), StatusCode::OK);
@@ -195,7 +197,9 @@ async fn browsers_may_call_from_allowed_origins_and_read_the_headers() {
 #[tokio::test]
 async fn what_a_node_refuses_is_passed_on() {
     let stage = Stage::new().await;
-    for (status, code) in [(406, "no_codec"), (422, "unanswerable"), (400, "bad_sdp"), (503, "full")] {
+    for (status, code) in
+        [(403, "encoding_not_granted"), (406, "no_codec"), (422, "unanswerable"), (400, "bad_sdp"), (503, "full")]
+    {
         stage.node.refuse(Problem::new(status, code, "said by the node itself"));
         let response = stage.offer(&whep(1), &stage.view()).await;
         assert_eq!(response.headers().contains_key("retry-after"), status == 503);

@@ -147,7 +147,8 @@ impl Api<'_> {
 
     fn publish(&self, camera: CameraId, n: usize, offer: String) -> anyhow::Result<String> {
         let (connection, session) = (ConnectionId::from_random([n as u8; 16]), SessionId::from_random([n as u8; 16]));
-        self.post("/v1/publishers", &Publish { connection, session, camera, offer })
+        let ask = Publish { connection, session, camera, max: Rid::high(), until: 4_000_000_000, offer };
+        self.post("/v1/publishers", &ask)
     }
 
     fn view(&self, camera: CameraId, n: usize, offer: String) -> anyhow::Result<String> {
