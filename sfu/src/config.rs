@@ -31,7 +31,8 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
-    /// Address that the shards' UDP sockets bind to; `::` takes IPv4 too.
+    /// Address that the shards' UDP sockets bind to; `::` takes IPv4 too, and stands for
+    /// `0.0.0.0` where the kernel has no IPv6.
     pub bind: IpAddr,
     /// UDP port of the first shard, the others follow; 0 takes free ones.
     pub port: u16,

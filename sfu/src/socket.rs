@@ -10,9 +10,9 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt, sockopt};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use sfu_core::{Arena, Train};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ const RECEIVE_BATCH: usize = 8;
 const RECEIVE_BUFFER: usize = 65_536;
 /// Trains that are sent in one call.
 const SEND_BATCH: usize = 16;
+/// A socket buffer of which no warning is due, in bytes.
+const ENOUGH_BUFFER: usize = 4 << 20;
 
 /// What the socket did, counted since it was made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +48,42 @@ pub(crate) struct Outgoing {
     segmented: MultiHeaders<SockaddrStorage>,
     has_gso: bool,
     pub(crate) counters: Counters,
+}
+
+/// The address to bind to instead of this one: the same, but IPv4's where `::` is asked of a kernel without IPv6.
+pub(crate) fn bindable(address: IpAddr) -> io::Result<IpAddr> {
+    bindable_if(address, Socket::new(Domain::for_address((address, 0).into()), Type::DGRAM, Some(Protocol::UDP)).err())
+}
+
+fn bindable_if(address: IpAddr, refused: Option<io::Error>) -> io::Result<IpAddr> {
+    match refused {
+        None => Ok(address),
+        Some(e)
+            if e.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
+                && address.is_ipv6()
+                && address.is_unspecified() =>
+        {
+            tracing::warn!("this kernel has no IPv6; media is bound to 0.0.0.0 instead of ::");
+            Ok(Ipv4Addr::UNSPECIFIED.into())
+        }
+        Some(e) => Err(e),
+    }
+}
+
+/// Says which system limits are to be raised where the kernel granted smaller buffers than were asked for and than
+/// bursts of keyframes need.
+pub(crate) fn warn_of_small_buffers(socket: &UdpSocket, asked: usize) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    let buffers =
+        [(socket.send_buffer_size()?, "net.core.wmem_max"), (socket.recv_buffer_size()?, "net.core.rmem_max")];
+    for (size, sysctl) in buffers {
+        // The kernel doubles what it grants, for its own bookkeeping (socket(7)).
+        let granted = size / 2;
+        if granted < asked.min(ENOUGH_BUFFER) {
+            tracing::warn!(granted, asked, sysctl, "a small UDP buffer loses packets in bursts; raise this sysctl");
+        }
+    }
+    Ok(())
 }
 
 /// Binds a UDP socket with large buffers.

@@ -1,4 +1,10 @@
 //! A node's life: its shards' threads begin, it serves, they end.
+//!
+//! Invariant: a node has all of its shards or none: when one ends by itself, the node ends with an error, so that the
+//! process is started again.
+
+#[cfg(test)]
+mod tests;
 
 use crate::config::Config;
 use crate::mailbox::{Mail, Mailbox, mailbox};
@@ -23,11 +29,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a peer may be silent (RFC 7675, section 5.1).
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a node cannot start.
+/// Why a node cannot start, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener or a thread cannot be had.
-    #[error("the node cannot start: {0}")]
+    #[error("the node cannot start or go on: {0}")]
     Io(#[from] std::io::Error),
     /// The internal listener's settings are wrong.
     #[error("internal listener: {0}")]
@@ -41,6 +47,9 @@ pub enum StartError {
     /// The directory does not answer.
     #[error(transparent)]
     Directory(#[from] cluster::Error),
+    /// A shard's thread ended before it was told to.
+    #[error("shard {0} ended by itself; the log says why")]
+    Shard(u16),
 }
 
 impl From<nix::Error> for StartError {
@@ -55,6 +64,7 @@ struct Shards {
     figures: Vec<SharedFigures>,
     threads: Vec<JoinHandle<()>>,
     notices: UnboundedReceiver<(ShardId, Notice)>,
+    ended: UnboundedReceiver<ShardId>,
 }
 
 impl Node {
@@ -67,13 +77,18 @@ impl Node {
         let listener = Listener::internal(&config.internal)?;
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
         let identity = identity(&provider)?;
-        let Shards { ends, figures, threads, notices } = start_shards(&config, &identity, &provider)?;
+        let Shards { ends, figures, threads, notices, ended: mut shard_ended } =
+            start_shards(&config, &identity, &provider)?;
         let metrics = Metrics::new(figures).map_err(|e| StartError::Metrics(e.to_string()))?;
         let node = Arc::new(Self::new(config, listener.url(), identity.fingerprint, ends, directory, metrics));
         node.directory.register(node.record(NodeState::Serving)).await?;
         tracing::info!(node = %node.config.id, shards = node.shards.len(), url = node.url, "media node serves");
         let router = api::router(Arc::clone(&node));
         let (ended, end) = tokio::sync::oneshot::channel();
+        let mut lost = None;
+        let shutdown = async {
+            lost = first_lost(shutdown, &mut shard_ended).await;
+        };
         let serving = async {
             listener.serve(router, shutdown).await?;
             drop(ended);
@@ -81,7 +96,8 @@ impl Node {
         };
         let (served, ()) = tokio::join!(serving, node.attend(notices, end));
         node.stop(threads).await;
-        Ok(served?)
+        served?;
+        lost.map_or(Ok(()), |shard| Err(StartError::Shard(shard.0)))
     }
 
     async fn stop(&self, threads: Vec<JoinHandle<()>>) {
@@ -90,6 +106,17 @@ impl Node {
         let joined = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|t| drop(t.join())));
         if joined.await.is_err() || self.directory.leave(&self.config.id).await.is_err() {
             tracing::warn!("the node did not leave in good order");
+        }
+    }
+}
+
+/// The shard whose thread ends before `shutdown`; `None` when none does.
+async fn first_lost(shutdown: impl Future<Output = ()>, ended: &mut UnboundedReceiver<ShardId>) -> Option<ShardId> {
+    tokio::select! {
+        () = shutdown => None,
+        Some(shard) = ended.recv() => {
+            tracing::error!(shard = shard.0, "a shard ended by itself; the node ends");
+            Some(shard)
         }
     }
 }
@@ -116,11 +143,16 @@ fn start_shards(
     let boxes = (0..count).map(|_| mailbox()).collect::<Result<Vec<_>, _>>()?;
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<_>) = boxes.into_iter().unzip();
     let (sender, notices): (UnboundedSender<_>, _) = unbounded_channel();
-    let mut shards = Shards { ends: Vec::new(), figures: Vec::new(), threads: Vec::new(), notices };
+    let (last_words, ended) = unbounded_channel();
+    let mut shards = Shards { ends: Vec::new(), figures: Vec::new(), threads: Vec::new(), notices, ended };
+    let bind = socket::bindable(config.media.bind)?;
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let id = ShardId(number as u16);
         let port = if config.media.port == 0 { 0 } else { config.media.port + id.0 };
-        let socket = socket::bind((config.media.bind, port).into(), config.media.socket_buffer)?;
+        let socket = socket::bind((bind, port).into(), config.media.socket_buffer)?;
+        if number == 0 {
+            socket::warn_of_small_buffers(&socket, config.media.socket_buffer)?;
+        }
         let port = socket.local_addr()?.port();
         let figures = SharedFigures::default();
         let thread = Thread {
@@ -132,9 +164,9 @@ fn start_shards(
             notices: sender.clone(),
             figures: Arc::clone(&figures),
         };
-        shards.threads.push(spawn(thread)?);
+        shards.threads.push(spawn(id, last_words.clone(), || thread.run())?);
         shards.figures.push(figures);
-        let candidates = candidates(&advertise, config.media.bind, port);
+        let candidates = candidates(&advertise, bind, port);
         shards.ends.push(ShardEnd { mailbox: mailboxes[number].clone(), candidates });
     }
     Ok(shards)
@@ -150,12 +182,32 @@ fn core_config(config: &Config, shard: ShardId) -> sfu_core::Config {
     }
 }
 
-fn spawn(thread: Thread) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("shard-{}", thread.id.0)).spawn(move || {
-        if let Err(error) = thread.run() {
+/// A shard's thread, whose end is told to `ended` even if it panics.
+fn spawn(
+    id: ShardId,
+    ended: UnboundedSender<ShardId>,
+    run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let last_words = LastWords { id, ended };
+    std::thread::Builder::new().name(format!("shard-{}", id.0)).spawn(move || {
+        let _last_words = last_words;
+        if let Err(error) = run() {
             tracing::error!(%error, "a shard ended");
         }
     })
+}
+
+/// Tells of a thread's end when it is dropped.
+struct LastWords {
+    id: ShardId,
+    ended: UnboundedSender<ShardId>,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        // Nobody listens once the node itself ends.
+        let _ = self.ended.send(self.id);
+    }
 }
 
 /// The addresses that peers are told of a socket: those it can receive at.

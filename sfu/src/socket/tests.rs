@@ -1,8 +1,9 @@
-//! What one peer's address does to the traffic of others: nothing.
+//! Addresses: what a peer's does to the traffic of others (nothing), and ours where there is no IPv6.
 
-use super::{bind, split};
+use super::{bind, bindable_if, split};
+use nix::errno::Errno;
 use sfu_core::{Arena, Train};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 fn socket() -> UdpSocket {
@@ -35,4 +36,14 @@ fn a_datagram_from_port_0_is_not_there() {
     assert_eq!(incoming.datagrams().count(), 1);
     incoming.metas[0].addr.set_port(0);
     assert_eq!(incoming.datagrams().count(), 0);
+}
+
+#[test]
+fn without_ipv6_any_address_is_any_ipv4_address_and_another_one_is_an_error() {
+    let (any, loopback): (IpAddr, IpAddr) = (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into());
+    let refused = || Some(Errno::EAFNOSUPPORT.into());
+    assert_eq!(bindable_if(any, None).expect("as it is"), any);
+    assert_eq!(bindable_if(any, refused()).expect("a fallback"), Ipv4Addr::UNSPECIFIED);
+    assert!(bindable_if(loopback, refused()).is_err());
+    assert!(bindable_if(any, Some(Errno::EMFILE.into())).is_err());
 }
