@@ -295,15 +295,16 @@ impl Shard {
         }
     }
 
-    /// A viewer has lost the picture: it gets the cached GOP again, within its allowance.
-    pub(super) fn rejoin(&mut self, place: u32, slot: usize) {
+    /// A viewer has lost the picture: it gets the cached GOP again, within its allowance. False when there is none.
+    pub(super) fn rejoin(&mut self, place: u32, slot: usize) -> bool {
         let now = self.now;
         let is_cached = self.encodings[slot].cached_gop(now).is_some();
-        let Some(viewer) = self.viewer(place).filter(|v| is_cached && v.feed == Feed::Live) else { return };
-        if viewer.may_rejoin(now) {
+        let Some(viewer) = self.viewer(place).filter(|_| is_cached) else { return false };
+        if viewer.feed == Feed::Live && viewer.may_rejoin(now) {
             self.encodings[slot].live.retain(|p| *p != place);
             self.join(place);
         }
+        true
     }
 
     /// The first train left for a viewer.

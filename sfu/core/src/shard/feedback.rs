@@ -16,8 +16,10 @@ impl Shard {
                 Feedback::KeyframeRequest => {
                     self.counters.keyframe_requests_in += 1;
                     if let Some(slot) = self.viewer(place).and_then(|v| v.watching) {
-                        self.request_keyframe(slot);
-                        self.rejoin(place, slot);
+                        // The publisher is asked only where the cache cannot help: its keyframe would cost everybody.
+                        if !self.rejoin(place, slot) {
+                            self.request_keyframe(slot);
+                        }
                     }
                 }
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
