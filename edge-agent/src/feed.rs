@@ -76,9 +76,10 @@ impl Feed {
         Subscription { awaiting_keyframe: cached.is_empty(), cached, live }
     }
 
-    /// Somebody needs a keyframe; a source that can make one should.
-    pub fn request_keyframe(&self) {
+    /// Somebody needs a keyframe; a source that can make one should. Whether there is such a source.
+    pub fn request_keyframe(&self) -> bool {
         self.shared.keyframe_requests.send_modify(|n| *n += 1);
+        self.shared.keyframe_requests.receiver_count() > 0
     }
 
     /// Tells of requests for a keyframe.

@@ -152,8 +152,7 @@ impl Link {
             Down::Wanted { camera, encodings } => {
                 tracing::debug!(%camera, ?encodings, "wanted");
                 if let Some(wanted) = self.wanted.get(&camera) {
-                    let encodings: Wanted = encodings.into_iter().collect();
-                    wanted.send_if_modified(|w| std::mem::replace(w, encodings.clone()) != encodings);
+                    wanted.send_if_modified(|w| w.replace(encodings));
                 }
             }
             Down::Grant { token } => match self.signaling.grant().renew(Token::from(token)).await {

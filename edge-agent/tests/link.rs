@@ -94,15 +94,15 @@ async fn wanted_sets_are_obeyed_and_outlive_the_link() {
     let mut setup = Setup::start(&file).await;
     let (bearer, mut socket) = setup.welcome().await;
     assert_eq!(bearer, "Bearer first");
-    let wanted: Wanted = [Rid::low()].into();
+    let wanted = [Rid::low()].into();
     say(&mut socket, &Down::Wanted { camera: setup.id, encodings: vec![Rid::low()] }).await;
-    timeout(PATIENCE, setup.wanted.wait_for(|w| *w == wanted)).await.expect("in time").expect("open");
+    timeout(PATIENCE, setup.wanted.wait_for(|w| *w.encodings() == wanted)).await.expect("in time").expect("open");
     say(&mut socket, &Down::Grant { token: "second".into() }).await;
     drop(socket);
     let (bearer, _socket) = setup.welcome().await;
     assert_eq!(bearer, "Bearer second");
     assert_eq!(std::fs::read_to_string(&file).expect("kept"), "second");
-    assert_eq!(*setup.wanted.borrow(), wanted);
+    assert_eq!(*setup.wanted.borrow().encodings(), wanted);
     setup.link.abort();
 }
 

@@ -78,6 +78,10 @@ impl Setup {
         setup
     }
 
+    fn want<const N: usize>(&self, encodings: [Rid; N]) {
+        self.wanted.send_if_modified(|w| w.replace(encodings));
+    }
+
     async fn until(&self, is_so: impl Fn(&Board) -> bool) {
         let mut changed = self.board.changed();
         let reached = async {
@@ -123,7 +127,7 @@ fn has_extension(packet: &rtc::rtp::Packet, text: &str) -> bool {
 async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothing_else() {
     let mut setup = Setup::published().await;
     let start = Instant::now();
-    setup.wanted.send_replace([Rid::low()].into());
+    setup.want([Rid::low()]);
     let last = 49 * 3600;
     let first = setup.packets(|_| true).await.remove(0);
     let base = first.header.timestamp;
@@ -157,7 +161,7 @@ async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothin
 #[tokio::test(flavor = "multi_thread")]
 async fn sender_reports_state_when_a_frame_was_captured() {
     let mut setup = Setup::published().await;
-    setup.wanted.send_replace([Rid::high()].into());
+    setup.want([Rid::high()]);
     let packet = setup.packets(|_| true).await.remove(0);
     let report = setup.report().await;
     assert_eq!(report.ssrc, packet.header.ssrc);
@@ -172,7 +176,7 @@ async fn sender_reports_state_when_a_frame_was_captured() {
 async fn a_lost_packet_is_sent_again_and_a_keyframe_request_arrives() {
     let mut setup = Setup::published().await;
     let mut requests = setup.high.keyframe_requests();
-    setup.wanted.send_replace([Rid::high()].into());
+    setup.want([Rid::high()]);
     let packets = setup.packets(|p| p.header.marker).await;
     let gap = |p: &[rtc::rtp::Packet]| p[1].header.sequence_number.wrapping_sub(p[0].header.sequence_number) == 2;
     let before = packets.windows(2).find(|p| gap(p)).expect("one packet was lost")[0].header.clone();
@@ -189,11 +193,11 @@ async fn a_lost_packet_is_sent_again_and_a_keyframe_request_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gop_that_is_wanted_again_gets_later_timestamps() {
     let mut setup = Setup::published().await;
-    setup.wanted.send_replace([Rid::high()].into());
+    setup.want([Rid::high()]);
     let first = setup.packets(|p| p.header.marker).await.remove(0);
-    setup.wanted.send_replace(Wanted::default());
+    setup.want([]);
     setup.until(|b| !b.health()[0].encodings[0].sending).await;
-    setup.wanted.send_replace([Rid::high()].into());
+    setup.want([Rid::high()]);
     let is_start =
         |p: &rtc::rtp::Packet| p.payload[0] & 0x1f == 24 && p.header.sequence_number != first.header.sequence_number;
     let packets = setup.packets(is_start).await;
@@ -210,7 +214,7 @@ async fn two_streams_are_simulcast_and_one_is_a_plain_stream_that_names_its_rid_
     assert!(setup.server.offer().contains("a=simulcast:send h;l"), "{}", setup.server.offer());
     let mut setup = Setup::with_streams(&[Rid::high()]).await;
     assert!(!setup.server.offer().contains("a=simulcast") && setup.server.offer().contains("a=ssrc:"));
-    setup.wanted.send_replace([Rid::high()].into());
+    setup.want([Rid::high()]);
     let packet = setup.packets(|_| true).await.remove(0);
     assert!(has_extension(&packet, "h") && setup.server.offer().contains(&format!("a=ssrc:{}", packet.header.ssrc)));
 }
@@ -221,4 +225,46 @@ async fn stopping_ends_the_session() {
     setup.stop.send_replace(true);
     timeout(PATIENCE, setup.task).await.expect("in time").expect("no panic");
     assert!(setup.server.was_deleted());
+}
+
+/// Whether a packet begins another GOP than the one that `first` began.
+fn begins_anew(packet: &rtc::rtp::Packet, first: &rtc::rtp::Packet) -> bool {
+    packet.payload[0] & 0x1f == 24 && packet.header.sequence_number != first.header.sequence_number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_makes_no_keyframes_has_its_gop_sent_again_on_request() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    let first = setup.packets(|p| p.header.marker).await.remove(0);
+    let end = first.header.timestamp.wrapping_add(49 * 3600);
+    let last = setup.packets(|p| p.header.timestamp == end && p.header.marker).await.pop().expect("one");
+    let asked = Instant::now();
+    // As the node does: once a second until it comes.
+    let again = loop {
+        setup.server.request_keyframe(first.header.ssrc).await;
+        match timeout(Duration::from_secs(1), setup.packets(|p| begins_anew(p, &first))).await {
+            Ok(packets) => break packets.last().expect("the one waited for").header.clone(),
+            Err(_) => assert!(asked.elapsed() < PATIENCE),
+        }
+    };
+    assert!(again.timestamp.wrapping_sub(last.header.timestamp) < 1 << 31, "later than all before");
+    let idr = setup.packets(|_| true).await.remove(0);
+    assert_eq!((idr.payload[0] & 0x1f, idr.payload[1] & 0x9f), (28, 0x85), "an IDR's start");
+    setup.server.request_keyframe(first.header.ssrc).await;
+    let rest =
+        setup.packets(|p| p.header.timestamp == again.timestamp.wrapping_add(49 * 3600) && p.header.marker).await;
+    assert!(!rest.iter().any(|p| p.payload[0] & 0x1f == 24), "not again within 2 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    let first = setup.packets(|p| p.header.marker).await.remove(0);
+    setup.wanted.send_modify(|w| {
+        w.replace([]);
+        w.replace([Rid::high()]);
+    });
+    setup.packets(|p| begins_anew(p, &first)).await;
 }

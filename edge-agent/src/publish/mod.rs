@@ -14,7 +14,11 @@ use peer::Peer;
 use protocol::{CameraId, Rid};
 use sender::Sender;
 use std::time::Duration;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 const RECONNECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Time that a leaving agent takes to end its session.
@@ -48,6 +52,7 @@ impl Publisher {
                 Ok(peer) => {
                     tracing::info!("published");
                     backoff.reset();
+                    let since = Instant::now();
                     self.board.set_published(true, None);
                     let is_stopping = self.serve(&peer, &mut stop).await;
                     self.board.set_published(false, Some("the connection to the media node was lost".into()));
@@ -58,6 +63,11 @@ impl Publisher {
                         return;
                     }
                     tracing::warn!("the connection to the media node was lost");
+                    // The grant it was opened with is over, or the node was restarted. One that ends connections
+                    // soon after they were made is not hurried.
+                    if since.elapsed() >= RECONNECT.1 {
+                        continue;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "not published");
@@ -74,15 +84,24 @@ impl Publisher {
     /// Sends over a connection until it is lost. Whether the agent is stopping.
     async fn serve(&self, peer: &Peer, stop: &mut watch::Receiver<bool>) -> bool {
         let mut senders = JoinSet::new();
+        let repeats: Vec<_> = self.feeds.iter().map(|(rid, _)| (rid, watch::Sender::new(0u64))).collect();
         for (rid, feed) in &self.feeds {
             let track = peer.encodings().iter().find(|e| e.rid == *rid);
             let (Some(track), Some(board)) = (track, self.board.stream(rid)) else { continue };
-            senders.spawn(Sender::new(track.clone(), board.clone()).run(feed.clone(), self.wanted.clone()));
+            let Some((_, repeat)) = repeats.iter().find(|(r, _)| *r == rid) else { continue };
+            let sender = Sender::new(track.clone(), board.clone(), repeat.subscribe());
+            senders.spawn(sender.run(feed.clone(), self.wanted.clone()));
         }
         let asked = |ssrc| {
             let rid = peer.encodings().iter().find(|e| e.ssrc == ssrc).map(|e| &e.rid);
             if let Some((_, feed)) = self.feeds.iter().find(|(r, _)| Some(r) == rid) {
-                feed.request_keyframe();
+                // A keyframe that the source makes now is best: viewers stay in the present. A camera over RTSP makes
+                // none on request, so there the GOP's own is sent again, with what followed it.
+                if !feed.request_keyframe()
+                    && let Some((_, repeat)) = repeats.iter().find(|(r, _)| Some(*r) == rid)
+                {
+                    repeat.send_modify(|n| *n += 1);
+                }
             }
         };
         let is_stopping = tokio::select! {

@@ -7,7 +7,7 @@
 use super::peer::EncodingTrack;
 use crate::{
     backoff::random_u32,
-    feed::{Feed, Subscription},
+    feed::Feed,
     h264::AccessUnit,
     health::StreamBoard,
     packetize::{MAX_PAYLOAD, packetize},
@@ -15,7 +15,7 @@ use crate::{
 use protocol::Rid;
 use rtc::rtcp::sender_report::SenderReport;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -36,8 +36,38 @@ const RESTART_STEP: u64 = 3600;
 /// From the NTP epoch, 1900, to the Unix epoch, in seconds.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
-/// The encodings of a camera that somebody wants.
-pub type Wanted = BTreeSet<Rid>;
+/// A GOP is sent again on request this often at most.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The encodings of a camera that somebody wants. An encoding that was not wanted for a moment is sent anew, from its
+/// GOP's start, even if nobody looked in that moment: the node has forgotten what it had of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    now: BTreeSet<Rid>,
+    /// How often each began to be wanted.
+    turns: BTreeMap<Rid, u64>,
+}
+
+impl Wanted {
+    /// Replaces the set. Whether it changed.
+    pub fn replace(&mut self, encodings: impl IntoIterator<Item = Rid>) -> bool {
+        let encodings: BTreeSet<Rid> = encodings.into_iter().collect();
+        for rid in encodings.difference(&self.now) {
+            *self.turns.entry(rid.clone()).or_default() += 1;
+        }
+        std::mem::replace(&mut self.now, encodings) != self.now
+    }
+
+    /// Those that are wanted now.
+    pub fn encodings(&self) -> &BTreeSet<Rid> {
+        &self.now
+    }
+
+    /// Which time it is that an encoding is wanted; `None` when it is not.
+    fn turn(&self, rid: &Rid) -> Option<u64> {
+        self.now.contains(rid).then(|| self.turns.get(rid).copied().unwrap_or_default())
+    }
+}
 
 /// The state of one encoding's RTP stream.
 pub(super) struct Sender {
@@ -49,6 +79,10 @@ pub(super) struct Sender {
     /// RTP time of the last frame sent, before it is cut to 32 bits.
     last: Option<u64>,
     last_report: Option<Instant>,
+    /// Requests to send the GOP again.
+    repeats: watch::Receiver<u64>,
+    /// When a GOP was begun that was not live.
+    began: Option<Instant>,
     packets: u32,
     octets: u32,
 }
@@ -60,25 +94,26 @@ pub(super) struct Stopped(#[from] webrtc::error::Error);
 
 impl Sender {
     /// A stream that has sent nothing.
-    pub(super) fn new(track: EncodingTrack, board: StreamBoard) -> Self {
+    pub(super) fn new(track: EncodingTrack, board: StreamBoard, repeats: watch::Receiver<u64>) -> Self {
         // The first number lies in the lower half, so that receivers meet no wrap early on (RFC 3711, section 3.3.1).
         let sequence_number = (random_u32() >> 17) as u16;
         let offset = u64::from(random_u32());
-        Self { track, board, sequence_number, offset, last: None, last_report: None, packets: 0, octets: 0 }
+        let (last, last_report, began) = (None, None, None);
+        Self { track, board, sequence_number, offset, last, last_report, repeats, began, packets: 0, octets: 0 }
     }
 
     /// Sends whenever the encoding is wanted, until the connection is gone.
     pub(super) async fn run(mut self, feed: Feed, mut wanted: watch::Receiver<Wanted>) -> Result<(), Stopped> {
         let rid = self.track.rid.clone();
         loop {
-            if wanted.wait_for(|w| w.contains(&rid)).await.is_err() {
+            let Ok(turn) = wanted.wait_for(|w| w.turn(&rid).is_some()).await.map(|w| w.turn(&rid)) else {
                 return Ok(());
-            }
+            };
             self.board.set_sending(true);
             tracing::debug!(%rid, "encoding starts");
             let ended = tokio::select! {
-                sent = self.stream(feed.subscribe()) => sent,
-                _ = wanted.wait_for(|w| !w.contains(&rid)) => Ok(()),
+                sent = self.stream(&feed) => sent,
+                _ = wanted.wait_for(|w| w.turn(&rid) != turn) => Ok(()),
             };
             self.board.set_sending(false);
             tracing::debug!(%rid, "encoding pauses");
@@ -86,11 +121,29 @@ impl Sender {
         }
     }
 
-    /// Sends a subscription until it ends: the cached GOP at [`SPEED`], then live.
-    async fn stream(&mut self, mut subscription: Subscription) -> Result<(), Stopped> {
+    /// Sends a feed until its subscription ends: the cached GOP at [`SPEED`], then live; on request so again.
+    async fn stream(&mut self, feed: &Feed) -> Result<(), Stopped> {
+        let mut subscription = feed.subscribe();
         let mut start = None;
-        // A subscriber that was too slow starts anew with the then current GOP.
-        while let Ok(Some(unit)) = subscription.next().await {
+        self.began = Some(Instant::now());
+        self.repeats.mark_unchanged();
+        loop {
+            let next = tokio::select! {
+                next = subscription.next() => next,
+                Ok(()) = self.repeats.changed() => {
+                    // The node asks every second for as long as it needs to, so nothing is kept for later.
+                    if self.began.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
+                        let again = feed.subscribe();
+                        // A GOP too large to be kept: the stream goes on rather than wait for the next one.
+                        if !again.is_awaiting_keyframe() {
+                            (subscription, start, self.began) = (again, None, Some(Instant::now()));
+                        }
+                    }
+                    continue;
+                }
+            };
+            // A subscriber that was too slow starts anew with the then current GOP.
+            let Ok(Some(unit)) = next else { return Ok(()) };
             let (began, first) = *start.get_or_insert((Instant::now(), unit.ticks));
             let elapsed = Duration::from_micros(unit.ticks.saturating_sub(first) * 100 / 9);
             // Live frames come long after a quarter of their time has passed, and so go out at once.
@@ -101,7 +154,6 @@ impl Sender {
             self.send(&unit).await?;
             self.report_when_due(&unit).await?;
         }
-        Ok(())
     }
 
     /// A GOP that was sent in part before is sent again under new timestamps.
