@@ -7,9 +7,12 @@ use cluster::{
     listen::{Config, Error, Listener},
     tls,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use support::Authority;
-use tokio::sync::oneshot;
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, oneshot},
+};
 
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -99,19 +102,29 @@ async fn a_public_listener_with_a_certificate_asks_for_none() {
 #[tokio::test]
 async fn a_request_under_way_ends_before_the_listener_does() {
     let (started, mut begun) = tokio::sync::mpsc::channel::<()>(1);
+    let goes_on = Arc::new(Notify::new());
+    let may_end = Arc::clone(&goes_on);
     let slow = move || async move {
         started.send(()).await.expect("the test waits");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        may_end.notified().await;
         "done"
     };
     let listener = Listener::public(&Config::plain(loopback())).expect("loopback may be plain");
-    let url = listener.url();
+    let (url, addr) = (listener.url(), listener.addr());
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.expect("the test says when") };
     let server = tokio::spawn(listener.serve(Router::new().route("/", get(slow)), shutdown));
     let call = tokio::spawn(client(None).get(url).send());
     begun.recv().await.expect("the call arrives");
     stop.send(()).expect("the server listens");
+    // Nobody else is let in: the shutdown has begun, and the request is still under way.
+    let closed = async {
+        while TcpStream::connect(addr).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(4), closed).await.expect("the listener closes");
+    goes_on.notify_one();
     assert_eq!(call.await.expect("no panic").expect("answered").text().await.expect("a body"), "done");
     server.await.expect("no panic").expect("ends well");
 }

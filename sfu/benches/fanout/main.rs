@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods)] // plain threads that keep a stream's pace
 
 mod ceiling;
-#[allow(dead_code, missing_docs, unreachable_pub)]
+#[allow(dead_code, missing_docs, unreachable_pub)] // the tests' peer, of which this uses a part
 #[path = "../../core/tests/net/peer.rs"]
 mod peer;
 mod publisher;
