@@ -3,7 +3,10 @@
 //! The agent speaks first, with [`Up::Hello`]; signaling answers [`Down::Welcome`] or closes with code 1002 and a
 //! reason. A receiver ignores message types it does not know, so that either side may be one version ahead.
 
-use crate::{CameraId, Rid, camera::Camera};
+use crate::{
+    CameraId, Rid,
+    camera::{Audio, Camera},
+};
 use serde::{Deserialize, Serialize};
 
 /// Version spoken by this build; the neighbour's `VERSION - 1` is understood too.
@@ -53,6 +56,9 @@ pub enum Down {
         camera: CameraId,
         /// All that are wanted.
         encodings: Vec<Rid>,
+        /// Whether its sound is.
+        #[serde(default)]
+        audio: bool,
     },
     /// A renewed publish grant, to be used for the next call.
     Grant {
@@ -73,6 +79,24 @@ pub struct CameraHealth {
     pub encodings: Vec<EncodingHealth>,
     /// The publishing peer connection is up.
     pub published: bool,
+    /// Its sound; absent until it was heard, or when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Audio>,
+    /// What somebody should change at the camera.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+/// Something about a camera that somebody should change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which kind, for machines: `b_frames`, `not_h264`, `long_gop`, `no_sub_stream`, `audio_codec`.
+    pub code: String,
+    /// The stream it was found in; absent where it is of the whole camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rid: Option<Rid>,
+    /// In plain words, with what to do.
+    pub text: String,
 }
 
 /// How one stream of a camera is.

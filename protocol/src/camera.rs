@@ -25,6 +25,18 @@ pub struct Camera {
     pub name: String,
     /// Its encodings, large to small.
     pub encodings: Vec<Encoding>,
+    /// Its sound; absent until it was heard, or when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Audio>,
+}
+
+/// A camera's sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audio {
+    /// Its codec, as RTP names it: `PCMA`, `PCMU`, `opus`, `mpeg4-generic` (AAC) ...
+    pub codec: String,
+    /// Whether browsers can play it live: PCMA, PCMU and Opus pass through, nothing is transcoded.
+    pub live: bool,
 }
 
 /// A camera as a viewer sees it listed.

@@ -29,6 +29,9 @@ pub enum Event {
         node: NodeId,
         /// All that are wanted.
         encodings: Vec<Rid>,
+        /// Whether its sound is.
+        #[serde(default)]
+        audio: bool,
     },
     /// A connection has ended: its peer left, fell silent, or its grant ran out.
     Ended {

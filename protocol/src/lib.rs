@@ -10,6 +10,7 @@ pub mod grant;
 mod ids;
 pub mod node;
 mod problem;
+pub mod session;
 
 pub use ids::{CameraId, ConnectionId, InvalidRid, NodeId, Rid, SessionId};
 pub use problem::Problem;

@@ -2,7 +2,8 @@
 
 use crate::keyframe::Arbiter;
 use crate::ring::Ring;
-use crate::types::{Clock, EncodingId, Packet, ShardId};
+use crate::types::{Clock, EncodingId, Packet, ShardId, Track};
+use crate::viewer::SlotAt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 const GATHER: Duration = Duration::from_millis(1);
 /// A ring that has got nothing for so long shows what was, not what is.
 const STALE: Duration = Duration::from_secs(2);
+/// After so long without a packet a stream has stopped.
+const SILENT: Duration = Duration::from_secs(3);
 /// Packets that leave at once, whether or not the frame is complete.
 const GATHER_MAX: usize = 64;
 
@@ -24,11 +27,11 @@ pub(crate) struct Encoding {
     pending_since: Option<Instant>,
     /// Index after the newest packet that was passed on.
     pub(crate) passed_on: u64,
-    /// Places of viewers that get every packet as it comes.
-    pub(crate) live: Vec<u32>,
-    /// Places of connected viewers that wait for a keyframe or still get the cached GOP.
-    pub(crate) joining: Vec<u32>,
-    /// How many viewers of this shard show it, connected or not.
+    /// Slots that get every packet as it comes.
+    pub(crate) live: Vec<SlotAt>,
+    /// Slots of connected viewers that wait for a keyframe or still get the cached GOP.
+    pub(crate) joining: Vec<SlotAt>,
+    /// How many slots of this shard show it, connected or not.
     pub(crate) watchers: usize,
     /// Until when it stays wanted without a viewer.
     pub(crate) lingers_until: Option<Instant>,
@@ -81,7 +84,7 @@ impl Encoding {
         if packet.starts_gop {
             self.arbiter.satisfied();
         }
-        let complete = packet.marker;
+        let complete = packet.marker || self.id.track == Track::Audio;
         self.pending.push(packet);
         self.pending_since.get_or_insert(now);
         complete || self.pending.len() >= GATHER_MAX
@@ -100,9 +103,15 @@ impl Encoding {
         packets
     }
 
+    /// Whether packets come.
+    pub(crate) fn is_flowing(&self, now: Instant) -> bool {
+        self.filled.is_some_and(|at| now < at + SILENT)
+    }
+
     /// The publisher begins anew: what is held is of no use.
     pub(crate) fn restart(&mut self) {
         self.ring.clear();
+        self.filled = None;
         self.pending.clear();
         self.pending_since = None;
         self.clock = None;

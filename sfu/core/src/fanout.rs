@@ -3,9 +3,10 @@
 //! Invariant: the packets of a train are equally long, but the last may be shorter (what UDP GSO needs).
 
 use crate::rewrite::{Place, Rewriter};
-use crate::rtp::HeaderTemplate;
+use crate::rtp::{Fields, HeaderTemplate, ViewerExtensions};
+use crate::sdp::{AudioMedia, AudioTypes, SlotMedia};
 use crate::srtp::{MAX_TAG, Sealer};
-use crate::{Packet, Ssrc};
+use crate::{Codec, Packet, Ssrc};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -92,25 +93,67 @@ pub(crate) fn runs(packets: &[Packet]) -> Vec<Range<usize>> {
     runs
 }
 
-/// The media a viewer gets: one stream, and one for retransmissions.
+/// What a viewer gets in one slot: a stream, and one for its retransmissions.
 pub(crate) struct Outbound {
-    sealer: Sealer,
     header: HeaderTemplate,
+    types: StreamTypes,
     rtx: Option<Rtx>,
     pub(crate) packets: u64,
     pub(crate) octets: u64,
 }
 
+/// Payload types of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StreamTypes {
+    /// H.264.
+    Video(u8),
+    /// One for each codec.
+    Audio(AudioTypes),
+}
+
+impl StreamTypes {
+    fn of(self, codec: Codec) -> Option<u8> {
+        match self {
+            Self::Video(number) => (codec == Codec::H264).then_some(number),
+            Self::Audio(types) => types.of(codec),
+        }
+    }
+}
+
 /// Retransmissions in the RTX format (RFC 4588, section 4).
 struct Rtx {
     header: HeaderTemplate,
+    payload_type: u8,
     next: u64,
 }
 
+/// Where sealed packets go.
+pub(crate) struct Way<'a> {
+    /// The viewer's address.
+    pub(crate) to: SocketAddr,
+    /// When it is, in 6.18 fixed point seconds.
+    pub(crate) send_time: u32,
+    pub(crate) sealer: &'a mut Sealer,
+    pub(crate) arena: &'a mut Arena,
+}
+
 impl Outbound {
-    pub(crate) fn new(sealer: Sealer, header: HeaderTemplate, rtx: Option<HeaderTemplate>) -> Self {
-        let rtx = rtx.map(|header| Rtx { header, next: 1 });
-        Self { sealer, header, rtx, packets: 0, octets: 0 }
+    /// A stream of pictures.
+    pub(crate) fn video(media: &SlotMedia) -> Self {
+        let rtx = media.payload_types.rtx.map(|payload_type| Rtx {
+            header: HeaderTemplate::new(media.rtx_ssrc, media.extensions),
+            payload_type,
+            next: 1,
+        });
+        let header = HeaderTemplate::new(media.ssrc, media.extensions);
+        Self { header, types: StreamTypes::Video(media.payload_types.media), rtx, packets: 0, octets: 0 }
+    }
+
+    /// A stream of sound.
+    pub(crate) fn audio(media: &AudioMedia) -> Self {
+        let extensions = ViewerExtensions { playout_delay: None, ..media.extensions };
+        let header = HeaderTemplate::new(media.ssrc, extensions);
+        Self { header, types: StreamTypes::Audio(media.types), rtx: None, packets: 0, octets: 0 }
     }
 
     pub(crate) fn ssrc(&self) -> Ssrc {
@@ -122,15 +165,28 @@ impl Outbound {
         &mut self,
         packets: &[Packet],
         rewriter: &mut Rewriter<S>,
-        send_time: u32,
-        to: SocketAddr,
-        arena: &mut Arena,
+        way: Way<'_>,
     ) -> Option<Train> {
+        let Way { to, send_time, sealer, arena } = way;
         let start = arena.used;
         let mut segment = 0;
         for packet in packets {
+            let Some(payload_type) = self.types.of(packet.codec) else { continue };
             let Some(place) = rewriter.place(packet.index, packet.time) else { continue };
-            let len = self.write(packet, place, send_time, &mut arena.bytes[arena.used..]);
+            let header = self.header.size();
+            let body_end = header + packet.payload.len();
+            let out = &mut arena.bytes[arena.used..][..body_end + sealer.tag_len()];
+            let fields = Fields {
+                payload_type,
+                marker: packet.marker,
+                sequence: place.sequence as u16,
+                time: place.time,
+                send_time,
+            };
+            self.header.write(out, fields);
+            out[header..body_end].copy_from_slice(&packet.payload);
+            sealer.seal(out, header, self.header.ssrc(), place.sequence);
+            let len = out.len();
             arena.used += len;
             segment = if segment == 0 { len } else { segment };
             self.packets += 1;
@@ -139,34 +195,25 @@ impl Outbound {
         (segment > 0).then_some(Train { to, bytes: start..arena.used, segment })
     }
 
-    fn write(&mut self, packet: &Packet, place: Place, send_time: u32, out: &mut [u8]) -> usize {
-        let header = self.header.size();
-        let body_end = header + packet.payload.len();
-        let out = &mut out[..body_end + self.sealer.tag_len()];
-        self.header.write(out, packet.marker, place.sequence as u16, place.time, send_time);
-        out[header..body_end].copy_from_slice(&packet.payload);
-        self.sealer.seal(out, header, self.header.ssrc(), place.sequence);
-        out.len()
-    }
-
     /// Seals a packet again, as a retransmission; `None` when the viewer takes none.
-    pub(crate) fn seal_again(
-        &mut self,
-        packet: &Packet,
-        original: Place,
-        send_time: u32,
-        to: SocketAddr,
-        arena: &mut Arena,
-    ) -> Option<Train> {
+    pub(crate) fn seal_again(&mut self, packet: &Packet, original: Place, way: Way<'_>) -> Option<Train> {
+        let Way { to, send_time, sealer, arena } = way;
         let rtx = self.rtx.as_mut()?;
         let start = arena.used;
         let header = rtx.header.size();
         let body_end = header + 2 + packet.payload.len();
-        let out = &mut arena.bytes[start..start + body_end + self.sealer.tag_len()];
-        rtx.header.write(out, packet.marker, rtx.next as u16, original.time, send_time);
+        let out = &mut arena.bytes[start..start + body_end + sealer.tag_len()];
+        let fields = Fields {
+            payload_type: rtx.payload_type,
+            marker: packet.marker,
+            sequence: rtx.next as u16,
+            time: original.time,
+            send_time,
+        };
+        rtx.header.write(out, fields);
         out[header..header + 2].copy_from_slice(&(original.sequence as u16).to_be_bytes());
         out[header + 2..body_end].copy_from_slice(&packet.payload);
-        self.sealer.seal(out, header, rtx.header.ssrc(), rtx.next);
+        sealer.seal(out, header, rtx.header.ssrc(), rtx.next);
         rtx.next += 1;
         arena.used += out.len();
         Some(Train { to, bytes: start..arena.used, segment: arena.used - start })

@@ -27,5 +27,8 @@ mod types;
 mod viewer;
 
 pub use fanout::{Arena, MAX_TRAIN, Train};
-pub use shard::{Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, Shard, ShardMessage};
-pub use types::{CameraKey, Clock, ClockPair, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
+pub use shard::{Change, Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, Shard, ShardMessage};
+pub use types::{
+    CameraKey, Clock, ClockPair, Codec, EncodingId, Packet, PeerId, Rid, ShardId, SlotId, SlotState, Ssrc,
+    Subscription, Track,
+};

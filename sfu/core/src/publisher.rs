@@ -1,12 +1,13 @@
 //! A publisher's streams: which SSRC is which encoding, and what each has received.
 //!
-//! (mid, rid, repaired rid) in the header extensions name a stream's encoding (RFC 8853, section 6); once learnt, the
-//! SSRC is enough. Invariant: one SSRC of media and one of retransmissions are remembered of each encoding.
+//! (mid, rid, repaired rid) in the header extensions name a stream's encoding (RFC 8853, section 6), the payload type
+//! tells sound from pictures; once learnt, the SSRC is enough. Invariant: one SSRC of media and one of retransmissions
+//! are remembered of each track.
 
 use crate::rtp::Header;
 use crate::sdp::PublisherMedia;
 use crate::source::{Received, Source};
-use crate::types::{CameraKey, Rid, Ssrc};
+use crate::types::{CameraKey, Codec, Rid, Ssrc, Track};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,7 +17,8 @@ const MAX_PAYLOAD: usize = 1400;
 
 /// One stream of media.
 pub(crate) struct Stream {
-    pub(crate) rid: Rid,
+    pub(crate) track: Track,
+    pub(crate) codec: Codec,
     pub(crate) source: Source,
     /// Added to extended sequence numbers: indices go on where the stream before ended.
     pub(crate) offset: u64,
@@ -31,7 +33,8 @@ enum Role {
 /// What became of a packet.
 pub(crate) struct Accepted {
     pub(crate) ssrc: Ssrc,
-    pub(crate) rid: Rid,
+    pub(crate) track: Track,
+    pub(crate) codec: Codec,
     pub(crate) received: Received,
     pub(crate) time: u32,
     pub(crate) marker: bool,
@@ -72,11 +75,13 @@ impl Publisher {
         self.learn(&header, packet)?;
         let payload = packet.slice(header.payload.clone());
         match self.streams.get_mut(&header.ssrc) {
-            Some(Role::Media(stream)) if header.payload_type == self.media.payload_types.media => {
-                let received = stream.source.receive(now, origin, header.sequence, header.time);
+            Some(Role::Media(stream)) if codec_of(&self.media, header.payload_type) == Some(stream.codec) => {
+                let rate = stream.codec.clock_rate();
+                let received = stream.source.receive(now, origin, header.sequence, header.time, rate);
                 Ok(Accepted {
                     ssrc: header.ssrc,
-                    rid: stream.rid,
+                    track: stream.track,
+                    codec: stream.codec,
                     received,
                     time: header.time,
                     marker: header.marker,
@@ -95,15 +100,17 @@ impl Publisher {
     fn repair(&mut self, rid: Rid, header: &Header, payload: &Bytes) -> Result<Accepted, Dropped> {
         let original = payload.get(..2).ok_or(Dropped::Useless)?;
         let sequence = u16::from_be_bytes([original[0], original[1]]);
-        let (ssrc, stream) = self.media_of(rid).ok_or(Dropped::Useless)?;
+        let (ssrc, stream) = self.media_of(Track::Video(rid)).ok_or(Dropped::Useless)?;
         let received = stream.source.recover(sequence).ok_or(Dropped::Useless)?;
-        Ok(Accepted { ssrc, rid, received, time: header.time, marker: header.marker, payload: payload.slice(2..) })
+        let (track, codec) = (stream.track, stream.codec);
+        let payload = payload.slice(2..);
+        Ok(Accepted { ssrc, track, codec, received, time: header.time, marker: header.marker, payload })
     }
 
-    /// The stream that an encoding comes in now: its newest SSRC.
-    pub(crate) fn media_of(&mut self, rid: Rid) -> Option<(Ssrc, &mut Stream)> {
+    /// The stream that a track comes in now: its newest SSRC.
+    pub(crate) fn media_of(&mut self, track: Track) -> Option<(Ssrc, &mut Stream)> {
         self.streams.iter_mut().find_map(|(ssrc, role)| match role {
-            Role::Media(stream) if stream.rid == rid => Some((*ssrc, stream.as_mut())),
+            Role::Media(stream) if stream.track == track => Some((*ssrc, stream.as_mut())),
             _ => None,
         })
     }
@@ -130,7 +137,15 @@ impl Publisher {
 
     /// Learns whose an SSRC is, the first time it is seen.
     fn learn(&mut self, header: &Header, packet: &[u8]) -> Result<(), Dropped> {
-        if self.streams.contains_key(&header.ssrc) {
+        let codec = codec_of(&self.media, header.payload_type);
+        match self.streams.get(&header.ssrc) {
+            // Sound that is coded in another way from now on is another stream: its clock runs at another rate.
+            Some(Role::Media(stream)) if codec.is_some_and(|codec| codec != stream.codec && is_audio(codec)) => {}
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if let Some(codec) = codec.filter(|codec| is_audio(*codec)) {
+            self.begin(header.ssrc, Track::Audio, codec);
             return Ok(());
         }
         let named = |id: Option<u8>| id.and_then(|id| header.extension(packet, id));
@@ -151,10 +166,25 @@ impl Publisher {
             self.streams.insert(header.ssrc, Role::Repair(rid));
             return Ok(());
         }
-        // A new SSRC of an encoding takes the old one's place.
-        self.streams.retain(|_, role| !matches!(role, Role::Media(stream) if stream.rid == rid));
-        let stream = Stream { rid, source: Source::default(), offset: 0 };
-        self.streams.insert(header.ssrc, Role::Media(Box::new(stream)));
+        self.begin(header.ssrc, Track::Video(rid), Codec::H264);
         Ok(())
     }
+
+    /// A new stream of a track takes the old one's place.
+    fn begin(&mut self, ssrc: Ssrc, track: Track, codec: Codec) {
+        self.streams.retain(|_, role| !matches!(role, Role::Media(stream) if stream.track == track));
+        let stream = Stream { track, codec, source: Source::default(), offset: 0 };
+        self.streams.insert(ssrc, Role::Media(Box::new(stream)));
+    }
+}
+
+fn codec_of(media: &PublisherMedia, payload_type: u8) -> Option<Codec> {
+    if payload_type == media.payload_types.media {
+        return Some(Codec::H264);
+    }
+    media.audio?.codec(payload_type)
+}
+
+fn is_audio(codec: Codec) -> bool {
+    codec != Codec::H264
 }

@@ -15,13 +15,60 @@ pub struct Place {
     pub time: u32,
 }
 
-/// One source, from a packet on: a constant offset for sequence numbers and one for timestamps.
+/// A cached group of pictures plays this many times faster than it was taken: 1 ms a frame at 25 frames a second.
+const SQUEEZE: u32 = 40;
+
+/// How one source's timestamps become the viewer's: by a constant offset, but for a burst that is squeezed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Times {
+    offset: u32,
+    squeezed: Option<Squeezed>,
+}
+
+/// Timestamps from `first` up to `newest` of the source spread evenly from `start` over `span`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Squeezed {
+    first: u32,
+    newest: u32,
+    start: u32,
+    span: u32,
+}
+
+impl Times {
+    const UNCHANGED: Self = Self { offset: 0, squeezed: None };
+
+    /// Times that continue after `last`: of a source whose packets from `first` to `newest` are to be shown as soon as
+    /// they can, and whose `newest` is to be shown `elapsed` ticks after `last`.
+    fn after(last: u32, first: u32, newest: u32, elapsed: u32) -> Self {
+        let held = newest.wrapping_sub(first);
+        if held == 0 || elapsed > held {
+            return Self { offset: last.wrapping_add(elapsed).wrapping_sub(newest), squeezed: None };
+        }
+        let (start, span) = (last.wrapping_add(1), elapsed.max(held / SQUEEZE));
+        let offset = start.wrapping_add(span).wrapping_sub(newest);
+        Self { offset, squeezed: Some(Squeezed { first, newest, start, span }) }
+    }
+
+    /// The viewer's timestamp for one of the source's.
+    pub fn map(&self, time: u32) -> u32 {
+        if let Some(burst) = self.squeezed {
+            let (into, held) = (time.wrapping_sub(burst.first), burst.newest.wrapping_sub(burst.first));
+            if into < held {
+                let moved = u64::from(into) * u64::from(burst.span) / u64::from(held);
+                return burst.start.wrapping_add(moved as u32);
+            }
+        }
+        time.wrapping_add(self.offset)
+    }
+}
+
+/// One source, from a packet on: a constant offset for sequence numbers, and its times.
 #[derive(Clone, Copy, Debug)]
 struct Segment<S> {
     source: S,
     first_index: u64,
     first_sequence: u64,
-    time_offset: u32,
+    times: Times,
 }
 
 /// Maps (source, index, time) to places in the viewer's stream, and sequence numbers back.
@@ -41,20 +88,18 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         Self { segments: Vec::new(), next_sequence: u64::from(first_sequence & 0x7fff), last_time: None }
     }
 
-    /// Begins to show `source` from the packet (`index`, `time`) on.
+    /// Begins to show `source` from the packet (`index`, `time`) on; its newest packet has the time `newest`.
     ///
-    /// The first source keeps its timestamps, so that a burst of a cached GOP plays as it was taken. A later one
-    /// continues `elapsed` 90 kHz ticks (at least one) after the last packet shown.
-    pub fn start(&mut self, source: S, index: u64, time: u32, elapsed: u32) {
-        let time_offset = match self.last_time {
-            None => 0,
-            Some(last) => last.wrapping_add(elapsed.max(1)).wrapping_sub(time),
-        };
+    /// The first source keeps its timestamps, so that a burst of a cached GOP plays as it was taken. A later one's
+    /// newest packet comes `elapsed` ticks (at least one) after the last packet shown, and what is older between them:
+    /// squeezed, where the time does not suffice.
+    pub fn start(&mut self, source: S, index: u64, time: u32, newest: u32, elapsed: u32) {
+        let times = self.last_time.map_or(Times::UNCHANGED, |last| Times::after(last, time, newest, elapsed.max(1)));
         if self.segments.len() == REMEMBERED {
             self.segments.remove(0);
         }
         let first_sequence = self.next_sequence;
-        self.segments.push(Segment { source, first_index: index, first_sequence, time_offset });
+        self.segments.push(Segment { source, first_index: index, first_sequence, times });
     }
 
     /// Forgets all sources: their indices will mean other packets. The stream goes on where it is.
@@ -66,7 +111,7 @@ impl<S: Copy + PartialEq> Rewriter<S> {
     pub fn place(&mut self, index: u64, time: u32) -> Option<Place> {
         let segment = self.segments.last()?;
         let sequence = segment.first_sequence + index.checked_sub(segment.first_index)?;
-        let time = time.wrapping_add(segment.time_offset);
+        let time = segment.times.map(time);
         if sequence >= self.next_sequence {
             self.next_sequence = sequence + 1;
             self.last_time = Some(time);
@@ -74,18 +119,18 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         Some(Place { sequence, time })
     }
 
-    /// The source, index and timestamp offset of a sequence number the viewer asks for again. What lies half a cycle
+    /// The source, index and times of a sequence number the viewer asks for again. What lies half a cycle
     /// back or more is in the future (RFC 1982): nothing was sent under it yet.
-    pub fn resolve(&self, sequence: u16) -> Option<(S, u64, u32)> {
+    pub fn resolve(&self, sequence: u16) -> Option<(S, u64, Times)> {
         let newest = self.next_sequence.checked_sub(1)?;
         let back = Some((newest as u16).wrapping_sub(sequence)).filter(|back| *back < 0x8000)?;
         let sequence = newest.checked_sub(u64::from(back))?;
         let segment = self.segments.iter().rev().find(|s| s.first_sequence <= sequence)?;
-        Some((segment.source, segment.first_index + (sequence - segment.first_sequence), segment.time_offset))
+        Some((segment.source, segment.first_index + (sequence - segment.first_sequence), segment.times))
     }
 
     /// The viewer's timestamp for one of the current source's: sender reports keep their relation.
     pub fn map_time(&self, time: u32) -> Option<u32> {
-        Some(time.wrapping_add(self.segments.last()?.time_offset))
+        Some(self.segments.last()?.times.map(time))
     }
 }

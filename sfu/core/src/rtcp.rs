@@ -56,7 +56,10 @@ pub enum Feedback {
         sequences: Vec<u16>,
     },
     /// A keyframe is needed (PLI or FIR).
-    KeyframeRequest,
+    KeyframeRequest {
+        /// Of which stream of ours.
+        ssrc: Ssrc,
+    },
     /// These streams are over.
     Bye(Vec<Ssrc>),
 }
@@ -91,8 +94,10 @@ fn take(packet: &dyn Packet, feedback: &mut Vec<Feedback>) {
     } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
         let sequences = nack.nacks.iter().flat_map(NackPair::packet_list).take(MAX_ENTRIES).collect();
         feedback.push(Feedback::Nack { ssrc: Ssrc(nack.media_ssrc), sequences });
-    } else if any.is::<PictureLossIndication>() || any.is::<FullIntraRequest>() {
-        feedback.push(Feedback::KeyframeRequest);
+    } else if let Some(request) = any.downcast_ref::<PictureLossIndication>() {
+        feedback.push(Feedback::KeyframeRequest { ssrc: Ssrc(request.media_ssrc) });
+    } else if let Some(request) = any.downcast_ref::<FullIntraRequest>() {
+        feedback.extend(request.fir.iter().map(|entry| Feedback::KeyframeRequest { ssrc: Ssrc(entry.ssrc) }));
     } else if let Some(report) = any.downcast_ref::<ExtendedReport>() {
         let times = report.reports.iter().filter_map(|b| b.as_any().downcast_ref::<ReceiverReferenceTimeReportBlock>());
         let ssrc = Ssrc(report.sender_ssrc);

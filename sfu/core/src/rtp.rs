@@ -119,12 +119,26 @@ pub struct HeaderTemplate {
     send_time_at: Option<usize>,
 }
 
+/// What differs from packet to packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// Payload type.
+    pub payload_type: u8,
+    /// Last packet of its frame.
+    pub marker: bool,
+    /// Sequence number.
+    pub sequence: u16,
+    /// Timestamp.
+    pub time: u32,
+    /// When it leaves, in 6.18 fixed point seconds.
+    pub send_time: u32,
+}
+
 impl HeaderTemplate {
     /// A template for one stream. The playout delay is 0 to 0: show frames as they come.
-    pub fn new(ssrc: Ssrc, payload_type: u8, extensions: ViewerExtensions) -> Self {
+    pub fn new(ssrc: Ssrc, extensions: ViewerExtensions) -> Self {
         let mut bytes = [0; 24];
         bytes[0] = 0x80;
-        bytes[1] = payload_type & 0x7f;
         bytes[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
         let mut at = FIXED_HEADER + 4;
         let mut send_time_at = None;
@@ -154,10 +168,11 @@ impl HeaderTemplate {
         Ssrc(u32::from_be_bytes([self.bytes[8], self.bytes[9], self.bytes[10], self.bytes[11]]))
     }
 
-    /// Writes a header to the start of `out`. `send_time` is 6.18 fixed point seconds.
-    pub fn write(&self, out: &mut [u8], marker: bool, sequence: u16, time: u32, send_time: u32) {
+    /// Writes a header to the start of `out`.
+    pub fn write(&self, out: &mut [u8], fields: Fields) {
+        let Fields { payload_type, marker, sequence, time, send_time } = fields;
         out[..self.len].copy_from_slice(&self.bytes[..self.len]);
-        out[1] |= u8::from(marker) << 7;
+        out[1] = u8::from(marker) << 7 | payload_type & 0x7f;
         out[2..4].copy_from_slice(&sequence.to_be_bytes());
         out[4..8].copy_from_slice(&time.to_be_bytes());
         if let Some(at) = self.send_time_at {

@@ -9,15 +9,18 @@ mod offer;
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
 use crate::rtp::ViewerExtensions;
-use crate::{Rid, Ssrc};
+use crate::{Codec, Rid, Ssrc, Track};
 use std::net::SocketAddr;
 
+pub use answer::restart_fragment;
 pub use offer::Offer;
 
 /// Most m-lines of an offer that is looked at.
 pub const MAX_MEDIA: usize = 32;
 /// Most encodings of one publisher.
 pub const MAX_ENCODINGS: usize = 3;
+/// Most slots of one viewer.
+pub const MAX_SLOTS: usize = 16;
 
 /// Why an offer cannot be answered.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -55,11 +58,80 @@ pub struct PayloadTypes {
     pub rtx: Option<u8>,
 }
 
+/// Payload types of the sound codecs that a peer has.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct AudioTypes {
+    /// Of Opus.
+    pub opus: Option<u8>,
+    /// Of G.711 A-law.
+    pub pcma: Option<u8>,
+    /// Of G.711 mu-law.
+    pub pcmu: Option<u8>,
+}
+
+impl AudioTypes {
+    /// The payload type of a codec.
+    pub fn of(self, codec: Codec) -> Option<u8> {
+        match codec {
+            Codec::H264 => None,
+            Codec::Opus => self.opus,
+            Codec::Pcma => self.pcma,
+            Codec::Pcmu => self.pcmu,
+        }
+    }
+
+    /// The codec of a payload type.
+    pub fn codec(self, payload_type: u8) -> Option<Codec> {
+        Codec::AUDIO.into_iter().find(|codec| self.of(*codec) == Some(payload_type))
+    }
+
+    /// Its codecs, by preference.
+    pub fn codecs(self) -> impl Iterator<Item = (Codec, u8)> {
+        Codec::AUDIO.into_iter().filter_map(move |codec| Some((codec, self.of(codec)?)))
+    }
+}
+
+/// What is asked of an offer to view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ViewTerms {
+    /// How many of its video m-lines become slots; at most [`MAX_SLOTS`].
+    pub slots: usize,
+    /// A random number that the SSRCs of what is sent are taken from.
+    pub ssrcs: u32,
+}
+
+impl ViewTerms {
+    fn ssrc(&self, number: usize) -> Ssrc {
+        // The highest bit is that of retransmissions; the lowest seven count, from 1, so that no SSRC is 0.
+        Ssrc((self.ssrcs & 0x7fff_ff80) + 1 + number as u32)
+    }
+
+    fn slot_ssrcs(&self, number: usize) -> (Ssrc, Ssrc) {
+        let ssrc = self.ssrc(number);
+        (ssrc, Ssrc(ssrc.0 | 0x8000_0000))
+    }
+
+    fn audio_ssrc(&self) -> Ssrc {
+        self.ssrc(MAX_SLOTS)
+    }
+}
+
 /// What was agreed with a viewer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ViewerMedia {
     /// Of the peer's certificate.
     pub fingerprint: Fingerprint,
+    /// Name of the first m-line of the bundle.
+    pub tag: String,
+    /// Its video m-lines, in the offer's order.
+    pub slots: Vec<SlotMedia>,
+    /// Its audio m-line.
+    pub audio: Option<AudioMedia>,
+}
+
+/// What was agreed for one video m-line of a viewer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotMedia {
     /// What it takes.
     pub payload_types: PayloadTypes,
     /// Header extensions it takes.
@@ -70,9 +142,22 @@ pub struct ViewerMedia {
     pub rtx_ssrc: Ssrc,
 }
 
+/// What was agreed for the audio m-line of a viewer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AudioMedia {
+    /// What it takes.
+    pub types: AudioTypes,
+    /// Header extensions it takes.
+    pub extensions: ViewerExtensions,
+    /// Of the sound we send.
+    pub ssrc: Ssrc,
+}
+
 /// What was agreed with a publisher.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PublisherMedia {
+    /// Name of the first m-line of the bundle.
+    pub tag: String,
     /// Of the peer's certificate.
     pub fingerprint: Fingerprint,
     /// What it sends.
@@ -89,4 +174,14 @@ pub struct PublisherMedia {
     pub encodings: Vec<Rid>,
     /// Whether packets name their encoding.
     pub is_simulcast: bool,
+    /// Its sound.
+    pub audio: Option<AudioTypes>,
+}
+
+impl PublisherMedia {
+    /// Everything it sends.
+    pub fn tracks(&self) -> Vec<Track> {
+        let video = self.encodings.iter().map(|rid| Track::Video(*rid));
+        video.chain(self.audio.map(|_| Track::Audio)).collect()
+    }
 }

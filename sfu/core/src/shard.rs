@@ -4,7 +4,7 @@
 //! until [`Shard::poll_timeout`]. [`Output::Full`] means that the arena wants to be sent and cleared first.
 //!
 //! The rooms: `peers` (addresses, handshakes, coming and going), `ingest` (from publishers), `feedback` (from viewers),
-//! `feed` (who gets which encoding), `wheel` (what happens with time), `drain` (jobs to trains).
+//! `choice` (who watches which encoding), `feed` (how it gets it), `wheel` (what happens with time), `drain` (jobs to trains).
 
 use crate::dtls::{Associations, Fingerprint, Identity};
 use crate::encoding::Encoding;
@@ -12,8 +12,10 @@ use crate::fanout::Train;
 use crate::ice::Credentials;
 use crate::publisher::Publisher;
 use crate::sdp::{PublisherMedia, ViewerMedia};
-use crate::types::{CameraKey, Clock, EncodingId, Packet, PeerId, Rid, ShardId, Ssrc};
-use crate::viewer::Viewer;
+use crate::types::{
+    CameraKey, Clock, EncodingId, Packet, PeerId, ShardId, SlotId, SlotState, Ssrc, Subscription, Track,
+};
+use crate::viewer::{Slot, SlotAt, Viewer};
 use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::context::Context;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -21,6 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod choice;
 mod drain;
 mod feed;
 mod feedback;
@@ -54,6 +57,15 @@ pub enum Input<'a> {
     },
     /// Signaling agreed with a new peer.
     Connect(Box<NewPeer>),
+    /// What a viewer is to be shown, or until when, changes.
+    Change(Change),
+    /// A peer has new ICE credentials (RFC 8445, section 9); the old ones hold until the new ones are used.
+    Restart {
+        /// Which peer.
+        peer: PeerId,
+        /// Our new credentials for it.
+        ice: Credentials,
+    },
     /// A peer is to go.
     Disconnect(PeerId),
     /// Another shard says something.
@@ -87,17 +99,26 @@ pub enum NewRole {
         /// What we report under.
         ssrc: Ssrc,
     },
-    /// Is shown a camera.
+    /// Is shown cameras.
     Viewer {
-        /// Which camera.
-        camera: CameraKey,
-        /// The largest encoding it may be shown.
-        max: Rid,
+        /// What its slots show first.
+        show: Vec<(SlotId, Subscription)>,
         /// What was agreed.
         media: ViewerMedia,
         /// A random sequence number to begin with.
         first_sequence: u16,
     },
+}
+
+/// A viewer is to be shown other things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which viewer.
+    pub peer: PeerId,
+    /// When its grant ends.
+    pub until: Option<Instant>,
+    /// Slots that change, and what each is to show.
+    pub slots: Vec<(SlotId, Option<Subscription>)>,
 }
 
 /// What shards tell each other.
@@ -109,8 +130,8 @@ pub enum ShardMessage {
         camera: CameraKey,
         /// The shard.
         from: ShardId,
-        /// Its encodings; `None` when it left.
-        encodings: Option<Vec<Rid>>,
+        /// What it sends; `None` when it left.
+        tracks: Option<Vec<Track>>,
     },
     /// To the origin: send me this encoding, from its cached GOP on.
     Subscribe {
@@ -178,8 +199,19 @@ pub enum Output {
 pub enum Notice {
     /// A peer's handshake is complete.
     Connected(PeerId),
-    /// The first frame left for a viewer.
+    /// The first picture left for a viewer.
     Playing(PeerId),
+    /// A viewer's slot is in another state than before.
+    Slot {
+        /// Whose.
+        peer: PeerId,
+        /// Which.
+        slot: SlotId,
+        /// What it is to show.
+        camera: Option<CameraKey>,
+        /// How that is.
+        state: SlotState,
+    },
     /// A peer is gone.
     Gone(PeerId, Ended),
     /// A camera's publisher is connected.
@@ -265,8 +297,8 @@ struct Camera {
     origin: Option<Origin>,
     /// Slots of the encodings that its publisher has, or had last.
     encodings: Vec<usize>,
-    /// Places of its viewers on this shard.
-    viewers: Vec<u32>,
+    /// The slots on this shard that are to show it.
+    viewers: Vec<SlotAt>,
 }
 
 /// Where a camera's packets come from.
@@ -282,6 +314,8 @@ enum Origin {
 struct Peer {
     id: PeerId,
     ice: Credentials,
+    /// Its credentials after a restart that it has not acted on yet.
+    ice_next: Option<Credentials>,
     fingerprint: Fingerprint,
     /// Where its nominated pair is.
     address: Option<SocketAddr>,
@@ -346,6 +380,8 @@ impl Shard {
         match input {
             Input::Datagram { from, bytes } => self.receive(from, bytes),
             Input::Connect(peer) => self.connect(*peer),
+            Input::Change(change) => self.change(change),
+            Input::Restart { peer, ice } => self.restart(peer, ice),
             Input::Disconnect(id) => {
                 if let Some(place) = self.by_id.get(&id) {
                     self.remove(*place, Ended::Removed);
@@ -377,6 +413,10 @@ impl Shard {
             Role::Viewer(viewer) => Some(viewer),
             Role::Publisher(_) => None,
         }
+    }
+
+    fn slot(&mut self, at: SlotAt) -> Option<&mut Slot> {
+        self.viewer(at.place)?.slot_mut(at.slot)
     }
 
     fn notify(&mut self, notice: Notice) {

@@ -15,8 +15,6 @@ pub const MAX_ASKS: u8 = 4;
 const ASK_AGAIN: Duration = Duration::from_millis(60);
 /// A jump of more than this is a new start, not a loss.
 const MAX_JUMP: u64 = 3000;
-/// 90 kHz, per second.
-const CLOCK_RATE: f64 = 90_000.0;
 
 /// What a packet means for its stream.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -67,14 +65,15 @@ pub struct Reception {
 }
 
 impl Source {
-    /// Takes note of a packet that arrived at `now`.
-    pub fn receive(&mut self, now: Instant, origin: Instant, sequence: u16, time: u32) -> Received {
+    /// Takes note of a packet that arrived at `now`; `rate` is that of its RTP clock.
+    pub fn receive(&mut self, now: Instant, origin: Instant, sequence: u16, time: u32, rate: u32) -> Received {
         self.received += 1;
-        let arrival = now.saturating_duration_since(origin).as_secs_f64() * CLOCK_RATE;
+        let rate = f64::from(rate);
+        let arrival = now.saturating_duration_since(origin).as_secs_f64() * rate;
         let transit = arrival - f64::from(time);
         if let Some(before) = self.transit.replace(transit) {
             let difference = (transit - before).abs();
-            if difference < CLOCK_RATE {
+            if difference < rate {
                 self.jitter += (difference - self.jitter) / 16.0;
             }
         }

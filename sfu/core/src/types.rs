@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Synchronization source (RFC 3550, section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -62,13 +62,95 @@ impl fmt::Debug for Rid {
     }
 }
 
-/// One encoding of one camera.
+/// What one coded stream of a camera is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Track {
+    /// Its picture, in this encoding.
+    Video(Rid),
+    /// Its sound.
+    Audio,
+}
+
+/// One coded stream of one camera.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct EncodingId {
     /// Whose.
     pub camera: CameraKey,
     /// Which.
-    pub rid: Rid,
+    pub track: Track,
+}
+
+/// How a stream is coded. Nothing is transcoded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Codec {
+    /// H.264 (RFC 6184).
+    H264,
+    /// Opus (RFC 7587).
+    Opus,
+    /// G.711 A-law (RFC 3551, section 4.5.14).
+    Pcma,
+    /// G.711 mu-law.
+    Pcmu,
+}
+
+impl Codec {
+    /// The sound codecs that pass through, by preference.
+    pub const AUDIO: [Self; 3] = [Self::Opus, Self::Pcma, Self::Pcmu];
+
+    /// As `a=rtpmap` names it (RFC 8866, section 6.6).
+    pub fn rtpmap(self) -> &'static str {
+        match self {
+            Self::H264 => "H264/90000",
+            Self::Opus => "opus/48000/2",
+            Self::Pcma => "PCMA/8000",
+            Self::Pcmu => "PCMU/8000",
+        }
+    }
+
+    /// Ticks of its RTP clock in a second.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::H264 => 90_000,
+            Self::Opus => 48_000,
+            Self::Pcma | Self::Pcmu => 8_000,
+        }
+    }
+
+    /// A span of time in ticks of its RTP clock, the part that fits a timestamp.
+    pub fn ticks(self, span: Duration) -> u32 {
+        (span.as_micros() * u128::from(self.clock_rate()) / 1_000_000) as u32
+    }
+}
+
+/// A place of a viewer that shows, or plays, one camera at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum SlotId {
+    /// The picture in this video m-line, counted from 0.
+    Video(u8),
+    /// The sound.
+    Audio,
+}
+
+/// What a slot is to show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Subscription {
+    /// Which camera.
+    pub camera: CameraKey,
+    /// The largest encoding it may be shown; of no meaning for sound.
+    pub max: Rid,
+}
+
+/// How a slot is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlotState {
+    /// Nothing is to be shown.
+    Empty,
+    /// The camera is published; nothing of it has left yet.
+    Waiting,
+    /// It is being sent.
+    Live,
+    /// The camera is not published, or has stopped sending.
+    NoSignal,
 }
 
 /// One RTP packet of an encoding, as every shard stores it.
@@ -76,12 +158,14 @@ pub struct EncodingId {
 pub struct Packet {
     /// Place in the encoding's order: the publisher's sequence number, extended to 64 bits.
     pub index: u64,
-    /// RTP timestamp as the publisher wrote it, 90 kHz.
+    /// RTP timestamp as the publisher wrote it.
     pub time: u32,
     /// Last packet of its frame.
     pub marker: bool,
-    /// First packet of a group of pictures.
+    /// A decoder may begin here: first packet of a group of pictures, any packet of sound.
     pub starts_gop: bool,
+    /// How the payload is coded.
+    pub codec: Codec,
     /// RTP payload, decrypted, without padding.
     pub payload: Bytes,
 }
@@ -102,6 +186,8 @@ pub struct Clock {
     pub pair: ClockPair,
     /// When it came.
     pub came: Instant,
+    /// Ticks of its RTP clock in a second.
+    pub rate: u32,
 }
 
 impl Clock {
@@ -109,7 +195,7 @@ impl Clock {
     pub fn at(&self, now: Instant) -> ClockPair {
         let elapsed = now.saturating_duration_since(self.came).as_micros() as u64;
         let ntp = ((elapsed / 1_000_000) << 32) | (((elapsed % 1_000_000) << 32) / 1_000_000);
-        let ticks = (elapsed * 9 / 100) as u32;
+        let ticks = (elapsed * u64::from(self.rate) / 1_000_000) as u32;
         ClockPair { ntp: self.pair.ntp.wrapping_add(ntp), rtp: self.pair.rtp.wrapping_add(ticks) }
     }
 }

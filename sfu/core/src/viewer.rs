@@ -1,20 +1,29 @@
-//! A viewer: what it is to be shown, what it is shown now, and its stream.
+//! A viewer: its slots, what each is to show, what it is shown now, and its stream.
 
 use crate::fanout::Outbound;
 use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
-use crate::types::{CameraKey, Rid};
+use crate::srtp::Sealer;
+use crate::types::{CameraKey, Packet, SlotId, SlotState, Ssrc, Subscription};
 use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets.
 const RTX_PER_SECOND: u32 = 2000;
-/// The shortest time between two cached GOPs that a viewer gets because it lost the picture.
+/// The shortest time between two cached GOPs that a slot gets because it lost the picture.
 const REJOIN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How the viewer is fed.
+/// A slot of a viewer on this shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SlotAt {
+    /// The viewer's place among the peers.
+    pub(crate) place: u32,
+    pub(crate) slot: SlotId,
+}
+
+/// How a slot is fed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Feed {
-    /// Its connection is not up, or nothing is published that it could be shown.
+    /// The connection is not up, or nothing is published that it could be shown.
     Idle,
     /// Waits for a keyframe of the encoding it is to be shown.
     AwaitingKeyframe,
@@ -29,44 +38,102 @@ pub(crate) enum Feed {
 
 /// See the module.
 pub(crate) struct Viewer {
-    pub(crate) camera: CameraKey,
-    /// The largest encoding it may be shown.
-    pub(crate) max: Rid,
-    pub(crate) media: ViewerMedia,
-    /// Slot of the encoding that it watches.
-    pub(crate) watching: Option<usize>,
-    pub(crate) feed: Feed,
-    pub(crate) rewriter: Rewriter<usize>,
-    /// Once connected.
-    pub(crate) out: Option<Outbound>,
-    pub(crate) last_sent: Option<Instant>,
-    pub(crate) reported_at: Option<Instant>,
-    rejoined: Option<Instant>,
+    /// Its video m-lines.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) audio: Option<Slot>,
+    /// Once connected. One key serves all streams: their SSRCs tell them apart.
+    pub(crate) sealer: Option<Sealer>,
+    /// A picture has left for it.
+    pub(crate) is_playing: bool,
     rtx: Allowance,
 }
 
+/// One m-line of a viewer.
+pub(crate) struct Slot {
+    pub(crate) wish: Option<Subscription>,
+    /// Slot of the encoding that it watches.
+    pub(crate) watching: Option<usize>,
+    /// Slot of the encoding that takes over with its next keyframe.
+    pub(crate) coming: Option<usize>,
+    pub(crate) feed: Feed,
+    pub(crate) rewriter: Rewriter<usize>,
+    pub(crate) out: Outbound,
+    pub(crate) last_sent: Option<Instant>,
+    /// Something has left since the feed began.
+    pub(crate) has_sent: bool,
+    /// Since when it is to show what it is to show.
+    pub(crate) since: Instant,
+    /// What was last said of it.
+    pub(crate) told: (Option<CameraKey>, SlotState),
+    rejoined: Option<Instant>,
+}
+
 impl Viewer {
-    pub(crate) fn new(camera: CameraKey, max: Rid, media: ViewerMedia, first_sequence: u16) -> Self {
-        Self {
-            camera,
-            max,
-            media,
-            watching: None,
-            feed: Feed::Idle,
-            rewriter: Rewriter::new(first_sequence),
-            out: None,
-            last_sent: None,
-            reported_at: None,
-            rejoined: None,
-            rtx: Allowance { left: RTX_PER_SECOND, since: None },
+    pub(crate) fn new(now: Instant, media: &ViewerMedia, first_sequence: u16) -> Self {
+        let slots = media.slots.iter().map(|slot| Slot::new(now, Outbound::video(slot), first_sequence)).collect();
+        let audio = media.audio.as_ref().map(|audio| Slot::new(now, Outbound::audio(audio), first_sequence));
+        let rtx = Allowance { left: RTX_PER_SECOND, since: None };
+        Self { slots, audio, sealer: None, is_playing: false, rtx }
+    }
+
+    /// The ids of its slots.
+    pub(crate) fn slot_ids(&self) -> Vec<SlotId> {
+        let videos = (0..self.slots.len()).map(|number| SlotId::Video(number as u8));
+        videos.chain(self.audio.as_ref().map(|_| SlotId::Audio)).collect()
+    }
+
+    pub(crate) fn slot(&self, id: SlotId) -> Option<&Slot> {
+        match id {
+            SlotId::Video(number) => self.slots.get(usize::from(number)),
+            SlotId::Audio => self.audio.as_ref(),
         }
     }
 
-    /// Begins to show `encoding` from the packet (`index`, `time`) on.
-    pub(crate) fn start(&mut self, now: Instant, encoding: usize, index: u64, time: u32) {
+    pub(crate) fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        match id {
+            SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
+            SlotId::Audio => self.audio.as_mut(),
+        }
+    }
+
+    /// The slot whose stream has this SSRC.
+    pub(crate) fn slot_of(&self, ssrc: Ssrc) -> Option<SlotId> {
+        self.slot_ids().into_iter().find(|id| self.slot(*id).is_some_and(|slot| slot.out.ssrc() == ssrc))
+    }
+
+    /// The SSRCs of its streams.
+    pub(crate) fn ssrcs(&self) -> Vec<Ssrc> {
+        self.slots.iter().chain(&self.audio).map(|slot| slot.out.ssrc()).collect()
+    }
+
+    /// Whether one more retransmission is within its allowance.
+    pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
+        self.rtx.take(now)
+    }
+}
+
+impl Slot {
+    fn new(now: Instant, out: Outbound, first_sequence: u16) -> Self {
+        Self {
+            wish: None,
+            watching: None,
+            coming: None,
+            feed: Feed::Idle,
+            rewriter: Rewriter::new(first_sequence),
+            out,
+            last_sent: None,
+            has_sent: false,
+            since: now,
+            told: (None, SlotState::Empty),
+            rejoined: None,
+        }
+    }
+
+    /// Begins to show `encoding` from its packet `first` on, whose newest has the time `newest`.
+    pub(crate) fn start(&mut self, now: Instant, encoding: usize, first: &Packet, newest: u32) {
         let idle = self.last_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let ticks = (idle.as_micros() * 9 / 100) as u32;
-        self.rewriter.start(encoding, index, time, ticks);
+        self.rewriter.start(encoding, first.index, first.time, newest, first.codec.ticks(idle));
+        self.has_sent = false;
     }
 
     /// Whether it may get the cached GOP again.
@@ -76,11 +143,6 @@ impl Viewer {
             self.rejoined = Some(now);
         }
         may
-    }
-
-    /// Whether one more retransmission is within its allowance.
-    pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
-        self.rtx.take(now)
     }
 }
 

@@ -22,7 +22,7 @@ fn nothing_is_placed_or_resolved_before_the_first_source() {
 #[test]
 fn the_first_source_keeps_its_timestamps() {
     let mut rewriter = Rewriter::new(100);
-    rewriter.start('a', 65_536 + 9, 1_000_000, 55_555);
+    rewriter.start('a', 65_536 + 9, 1_000_000, 1_000_000, 55_555);
     assert_eq!(rewriter.place(65_536 + 9, 1_000_000), place(100, 1_000_000));
     assert_eq!(rewriter.place(65_536 + 10, 1_000_000 + FRAME), place(101, 1_000_000 + FRAME));
     assert_eq!(rewriter.map_time(5), Some(5));
@@ -32,7 +32,7 @@ fn the_first_source_keeps_its_timestamps() {
 fn a_first_sequence_number_leaves_room_before_the_first_roll_over() {
     for (given, first) in [(0, 0), (0x7fff, 0x7fff), (0x8000, 0), (0xffff, 0x7fff)] {
         let mut rewriter = Rewriter::new(given);
-        rewriter.start('a', 0, 0, 0);
+        rewriter.start('a', 0, 0, 0, 0);
         assert_eq!(rewriter.place(0, 0), place(first, 0), "{given:#x}");
     }
 }
@@ -42,10 +42,10 @@ fn a_switch_continues_numbers_and_time() {
     // Elapsed ticks, and by how much the timestamp goes on: never by nothing.
     for (elapsed, step) in [(0, 1), (1, 1), (FRAME, FRAME), (90_000, 90_000)] {
         let mut rewriter = Rewriter::new(10);
-        rewriter.start('a', 500, 7_000, 0);
+        rewriter.start('a', 500, 7_000, 7_000, 0);
         rewriter.place(500, 7_000);
         rewriter.place(501, 7_000 + FRAME);
-        rewriter.start('b', 90, 4_000_000_000, elapsed);
+        rewriter.start('b', 90, 4_000_000_000, 4_000_000_000, elapsed);
         assert_eq!(rewriter.place(90, 4_000_000_000), place(12, 7_000 + FRAME + step), "{elapsed}");
         assert_eq!(rewriter.place(91, 4_000_000_000 + FRAME), place(13, 7_000 + FRAME + step + FRAME), "{elapsed}");
         assert_eq!(rewriter.map_time(4_000_000_000), Some(7_000 + FRAME + step));
@@ -55,22 +55,22 @@ fn a_switch_continues_numbers_and_time() {
 #[test]
 fn a_switch_continues_after_the_newest_packet_not_the_last_to_come() {
     let mut rewriter = Rewriter::new(10);
-    rewriter.start('a', 500, 7_000, 0);
+    rewriter.start('a', 500, 7_000, 7_000, 0);
     rewriter.place(500, 7_000);
     rewriter.place(502, 7_000 + 2 * FRAME);
     rewriter.place(501, 7_000 + FRAME);
-    rewriter.start('b', 90, 0, FRAME);
+    rewriter.start('b', 90, 0, 0, FRAME);
     assert_eq!(rewriter.place(90, 0), place(13, 7_000 + 3 * FRAME));
 }
 
 #[test]
 fn numbers_and_times_wrap_around() {
     let mut rewriter = Rewriter::new(0x7fff);
-    rewriter.start('a', 0, u32::MAX - 1, 0);
+    rewriter.start('a', 0, u32::MAX - 1, u32::MAX - 1, 0);
     assert_eq!(rewriter.place(0, u32::MAX - 1), place(0x7fff, u32::MAX - 1));
     assert_eq!(rewriter.place(0x8000, 1), place(0xffff, 1));
     assert_eq!(rewriter.place(0x8001, 1), place(0x1_0000, 1), "the roll-over is counted above bit 16");
-    rewriter.start('b', 77, 5, u32::MAX);
+    rewriter.start('b', 77, 5, 5, u32::MAX);
     assert_eq!(rewriter.place(77, 5), place(0x1_0001, 0), "1 and 2^32 - 1 make 0");
     assert_eq!(rewriter.place(78, 5 + FRAME), place(0x1_0002, FRAME));
 }
@@ -78,7 +78,7 @@ fn numbers_and_times_wrap_around() {
 #[test]
 fn a_late_packet_fills_the_hole_it_left() {
     let mut rewriter = Rewriter::new(10);
-    rewriter.start('a', 500, 0, 0);
+    rewriter.start('a', 500, 0, 0, 0);
     assert_eq!(rewriter.place(500, 0), place(10, 0));
     assert_eq!(rewriter.place(503, 3), place(13, 3));
     assert_eq!(rewriter.place(501, 1), place(11, 1));
@@ -89,10 +89,10 @@ fn a_late_packet_fills_the_hole_it_left() {
 #[test]
 fn a_packet_from_before_the_source_was_begun_has_no_place() {
     let mut rewriter = Rewriter::new(10);
-    rewriter.start('a', 500, 0, 0);
+    rewriter.start('a', 500, 0, 0, 0);
     rewriter.place(500, 0);
     assert_eq!(rewriter.place(499, 0), None);
-    rewriter.start('b', 700, 0, 1);
+    rewriter.start('b', 700, 0, 0, 1);
     assert_eq!(rewriter.place(699, 0), None);
     assert_eq!(rewriter.place(500, 0), None, "the source before counts no more");
     assert_eq!(rewriter.place(700, 0), place(11, 1));
@@ -101,17 +101,17 @@ fn a_packet_from_before_the_source_was_begun_has_no_place() {
 /// Four segments over the roll-over: a at 0x7ff0, b, a again, c.
 fn four_segments() -> Rewriter<char> {
     let mut rewriter = Rewriter::new(0x7ff0);
-    rewriter.start('a', 1_000, 0, 0);
+    rewriter.start('a', 1_000, 0, 0, 0);
     for index in 1_000..1_000 + 0x8000 {
         rewriter.place(index, 0);
     }
-    rewriter.start('b', 5, 50, 1);
+    rewriter.start('b', 5, 50, 50, 1);
     for index in (5..50).filter(|i| *i != 9) {
         rewriter.place(index, 50);
     }
-    rewriter.start('a', 90_000, 70, 1);
+    rewriter.start('a', 90_000, 70, 70, 1);
     rewriter.place(90_000, 70);
-    rewriter.start('c', 3, 3, 1);
+    rewriter.start('c', 3, 3, 3, 1);
     rewriter.place(3, 3);
     rewriter.place(4, 3);
     rewriter
@@ -141,11 +141,11 @@ fn a_sequence_number_leads_back_to_its_packet_over_segments_and_the_roll_over() 
 #[test]
 fn a_number_from_before_the_first_or_of_a_forgotten_source_leads_nowhere() {
     let mut rewriter = Rewriter::new(10);
-    rewriter.start(0, 100, 0, 0);
+    rewriter.start(0, 100, 0, 0, 0);
     rewriter.place(100, 0);
     assert_eq!(rewriter.resolve(9), None, "before the first");
     for source in 1..5 {
-        rewriter.start(source, 100, 0, 1);
+        rewriter.start(source, 100, 0, 0, 1);
         rewriter.place(100, 0);
     }
     assert_eq!(rewriter.resolve(10), None, "of the fifth source before");
@@ -155,11 +155,11 @@ fn a_number_from_before_the_first_or_of_a_forgotten_source_leads_nowhere() {
 #[test]
 fn a_number_in_the_future_is_no_old_packet_even_after_a_roll_over() {
     let mut rewriter = Rewriter::new(0);
-    rewriter.start('a', 0, 0, 0);
+    rewriter.start('a', 0, 0, 0, 0);
     for index in 0..100 {
         rewriter.place(index, 0);
     }
-    rewriter.start('b', 0, 0, 1);
+    rewriter.start('b', 0, 0, 0, 1);
     for index in 0..0x1_0000 - 50 {
         rewriter.place(index, 0);
     }
@@ -173,10 +173,10 @@ fn a_number_in_the_future_is_no_old_packet_even_after_a_roll_over() {
 #[test]
 fn a_source_that_was_begun_but_showed_nothing_takes_no_numbers() {
     let mut rewriter = Rewriter::new(10);
-    rewriter.start('a', 100, 0, 0);
+    rewriter.start('a', 100, 0, 0, 0);
     rewriter.place(100, 0);
-    rewriter.start('b', 100, 0, 1);
-    rewriter.start('c', 7, 0, 1);
+    rewriter.start('b', 100, 0, 0, 1);
+    rewriter.start('c', 7, 0, 0, 1);
     assert_eq!(rewriter.resolve(10).map(|(s, i, _)| (s, i)), Some(('a', 100)));
     assert_eq!(rewriter.resolve(11), None);
     assert_eq!(rewriter.place(7, 0), place(11, 1));
@@ -242,7 +242,7 @@ impl Schedule {
         *index += skip;
         *time = time.wrapping_add(9 * skip as u32);
         let (index, time) = (*index, *time);
-        self.rewriter.start(source, index, time, elapsed);
+        self.rewriter.start(source, index, time, time, elapsed);
         self.current = source;
         self.segments += 1;
         let before = self.newest;
@@ -300,9 +300,9 @@ impl Schedule {
         for (sequence, shown) in self.shown.iter().filter(|(s, _)| newest - *s < 0x8000) {
             let resolved = self.rewriter.resolve(*sequence as u16);
             if shown.segment + 4 > self.segments {
-                let (source, index, offset) = resolved.expect("a remembered packet");
+                let (source, index, times) = resolved.expect("a remembered packet");
                 assert_eq!((source, index), (shown.source, shown.index));
-                assert_eq!(shown.time.wrapping_add(offset), shown.place.time);
+                assert_eq!(times.map(shown.time), shown.place.time);
             } else {
                 assert_eq!(resolved, None, "{shown:?} is forgotten");
             }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sfu_core::Ssrc;
-use sfu_core::rtp::{FIXED_HEADER, Header, HeaderTemplate, ViewerExtensions, is_rtcp};
+use sfu_core::rtp::{FIXED_HEADER, Fields, Header, HeaderTemplate, ViewerExtensions, is_rtcp};
 
 /// A fixed header with this first byte, and what follows it.
 fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
@@ -111,12 +111,19 @@ proptest! {
     ) {
         prop_assume!(abs_send_time.is_none() || abs_send_time != playout_delay);
         let extensions = ViewerExtensions { abs_send_time, playout_delay };
-        let template = HeaderTemplate::new(Ssrc(ssrc), payload_type, extensions);
+        let template = HeaderTemplate::new(Ssrc(ssrc), extensions);
         prop_assert_eq!(template.ssrc(), Ssrc(ssrc));
         let mut packet = vec![0xee; template.size() + 3];
         // A second packet keeps nothing of the first.
-        template.write(&mut packet, !marker, !sequence, !time, send_time ^ 0xff_ffff);
-        template.write(&mut packet, marker, sequence, time, send_time);
+        let before = Fields {
+            payload_type: !payload_type,
+            marker: !marker,
+            sequence: !sequence,
+            time: !time,
+            send_time: send_time ^ 0xff_ffff,
+        };
+        template.write(&mut packet, before);
+        template.write(&mut packet, Fields { payload_type, marker, sequence, time, send_time });
         let header = Header::read(&packet, true).expect("well-formed");
         prop_assert_eq!((header.marker, header.payload_type), (marker, payload_type));
         prop_assert_eq!((header.sequence, header.time, header.ssrc), (sequence, time, Ssrc(ssrc)));

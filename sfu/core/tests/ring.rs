@@ -2,12 +2,19 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sfu_core::Packet;
 use sfu_core::ring::{MAX_PACKETS, Ring};
+use sfu_core::{Codec, Packet};
 use std::collections::BTreeMap;
 
 fn packet(index: u64, len: usize, starts_gop: bool) -> Packet {
-    Packet { index, time: index as u32, marker: false, starts_gop, payload: Bytes::from(vec![0; len]) }
+    Packet {
+        index,
+        time: index as u32,
+        marker: false,
+        starts_gop,
+        codec: Codec::H264,
+        payload: Bytes::from(vec![0; len]),
+    }
 }
 
 fn filled(max_bytes: usize, indices: impl IntoIterator<Item = u64>) -> Ring {

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 use rtc_sdp::SessionDescription;
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
-use sfu_core::sdp::{Local, MAX_MEDIA, Offer, PayloadTypes, PublisherMedia, SdpError, ViewerMedia};
+use sfu_core::sdp::{
+    AudioTypes, Local, MAX_MEDIA, MAX_SLOTS, Offer, PayloadTypes, PublisherMedia, SdpError, ViewTerms, ViewerMedia,
+    restart_fragment,
+};
 use sfu_core::{Rid, Ssrc};
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::net::SocketAddr;
 
@@ -23,12 +27,17 @@ fn local<T>(then: impl FnOnce(&Local<'_>) -> T) -> T {
 
 fn view(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
     let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, Ssrc(1111), Ssrc(2222)))
+    local(|local| offer.view(local, ViewTerms { slots: 1, ssrcs: 1111 }))
+}
+
+fn view_slots(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
+    let offer = Offer::parse(offer)?;
+    local(|local| offer.view(local, ViewTerms { slots: MAX_SLOTS, ssrcs: u32::MAX }))
 }
 
 fn publish(offer: &str) -> Result<(PublisherMedia, String), SdpError> {
     let offer = Offer::parse(offer)?;
-    local(|local| offer.publish(local))
+    local(|local| offer.publish(local, true))
 }
 
 fn parsed(text: &str) -> SessionDescription {
@@ -85,10 +94,14 @@ fn simulcast() -> String {
 #[test]
 fn chromiums_offer_to_view_is_answered() {
     let (media, answer) = view(CHROMIUM).expect("answered");
-    assert_eq!(media.payload_types, PayloadTypes { media: 108, rtx: Some(109) }, "constrained baseline is preferred");
-    assert_eq!((media.extensions.abs_send_time, media.extensions.playout_delay), (Some(2), Some(5)));
+    assert_eq!(
+        media.slots[0].payload_types,
+        PayloadTypes { media: 108, rtx: Some(109) },
+        "constrained baseline is preferred"
+    );
+    assert_eq!((media.slots[0].extensions.abs_send_time, media.slots[0].extensions.playout_delay), (Some(2), Some(5)));
     assert_eq!(media.fingerprint.to_string(), FINGERPRINT);
-    assert_eq!((media.ssrc, media.rtx_ssrc), (Ssrc(1111), Ssrc(2222)));
+    assert_eq!((media.slots[0].ssrc, media.slots[0].rtx_ssrc), (Ssrc(1025), Ssrc(0x8000_0401)));
     for line in [
         "o=- 42 1 IN IP4 0.0.0.0",
         "a=group:BUNDLE 0",
@@ -107,7 +120,7 @@ fn chromiums_offer_to_view_is_answered() {
         "a=rtcp-fb:108 nack pli",
         "a=rtpmap:109 rtx/90000",
         "a=fmtp:109 apt=108",
-        "a=ssrc-group:FID 1111 2222",
+        "a=ssrc-group:FID 1025 2147484673",
         "a=end-of-candidates",
     ] {
         assert!(has(&answer, line), "{line} is not in\n{answer}");
@@ -176,22 +189,69 @@ fn simulcast_lines_are_read_as_rfc_8853_says() {
 }
 
 #[test]
-fn all_m_lines_come_back_in_order_and_only_the_video_is_taken() {
+fn all_m_lines_come_back_in_order_and_whep_takes_one_picture_and_its_sound() {
     let offer = session() + &audio("0") + &data("d") + &video("v", "recvonly") + &video("w", "recvonly");
     let (_, answer) = view(&offer).expect("answered");
     assert_eq!(
         lines(&answer, "m="),
         [
-            "audio 0 UDP/TLS/RTP/SAVPF 111",
+            "audio 9 UDP/TLS/RTP/SAVPF 111 0",
             "application 0 UDP/DTLS/SCTP webrtc-datachannel",
             "video 9 UDP/TLS/RTP/SAVPF 102 103",
             "video 0 UDP/TLS/RTP/SAVPF 96",
         ]
     );
     assert_eq!(lines(&answer, "a=mid:"), ["0", "d", "v", "w"]);
-    assert_eq!(lines(&answer, "a=group:"), ["BUNDLE v"], "what is rejected is not bundled");
-    assert_eq!(lines(&answer, "a=ice-ufrag:").len(), 1);
+    assert_eq!(lines(&answer, "a=group:"), ["BUNDLE 0 v"], "what is rejected is not bundled");
+    assert_eq!(lines(&answer, "a=ice-ufrag:").len(), 2, "one transport, said in each m-line");
+    assert_eq!(lines(&answer, "a=candidate:").len(), 3, "its candidates stand in the first");
+    assert_eq!(lines(&answer, "a=msid:"), ["sunroom audio", "sunroom video"], "they play in step");
     parsed(&answer);
+}
+
+#[test]
+fn every_picture_of_a_session_gets_a_slot_of_its_own() {
+    let offer = session() + &video("a", "recvonly") + &audio("b") + &video("c", "recvonly") + &video("d", "sendonly");
+    let (media, answer) = view_slots(&offer).expect("answered");
+    assert_eq!(media.slots.len(), 2);
+    let sound = media.audio.expect("sound");
+    assert_eq!(sound.types, AudioTypes { opus: Some(111), pcma: None, pcmu: Some(0) });
+    let ssrcs = media.slots.iter().flat_map(|slot| [slot.ssrc, slot.rtx_ssrc]).chain([sound.ssrc]);
+    assert_eq!(ssrcs.collect::<BTreeSet<_>>().len(), 5, "no two streams have one SSRC");
+    assert_eq!(lines(&answer, "a=group:"), ["BUNDLE a b c"]);
+    assert_eq!(lines(&answer, "a=msid:"), ["sunroom-0 video", "sunroom-sound audio", "sunroom-1 video"]);
+    assert_eq!(lines(&answer, "m=")[1], "audio 9 UDP/TLS/RTP/SAVPF 111 0", "G.711 needs no rtpmap");
+    assert!(has(&answer, "a=rtpmap:111 opus/48000/2") && has(&answer, "a=rtpmap:0 PCMU/8000"));
+    parsed(&answer);
+}
+
+#[test]
+fn more_pictures_than_slots_are_refused() {
+    let offer = |count| session() + &video("0", "recvonly").repeat(count);
+    assert_eq!(view_slots(&offer(MAX_SLOTS)).expect("answered").0.slots.len(), MAX_SLOTS);
+    assert!(matches!(view_slots(&offer(MAX_SLOTS + 1)), Err(SdpError::Unsupported(_))));
+}
+
+#[test]
+fn sound_without_a_codec_that_we_carry_is_rejected_and_harms_nothing() {
+    let aac = audio("1").replace("111 0", "97").replace("111 opus/48000/2", "97 mpeg4-generic/16000");
+    let (media, answer) = view(&(session() + &video("0", "recvonly") + &aac)).expect("answered");
+    assert_eq!(media.audio, None);
+    assert_eq!(lines(&answer, "m=")[1], "audio 0 UDP/TLS/RTP/SAVPF 97");
+    let (media, _) = publish(&(session() + &video("0", "sendonly") + &audio("1").replace("recvonly", "sendonly")))
+        .expect("answered");
+    assert_eq!(media.audio.map(|types| types.opus), Some(Some(111)));
+}
+
+#[test]
+fn an_ice_restart_is_answered_with_a_fragment_for_the_bundle() {
+    let ice = Credentials::from_random(&[6; 24]);
+    let fragment = restart_fragment(&ice, &["192.0.2.1:4000".parse().expect("an address")], "a");
+    for line in [&format!("a=ice-ufrag:{}", ice.ufrag), &format!("a=ice-pwd:{}", ice.password), "a=mid:a", "a=ice-lite"]
+    {
+        assert!(has(&fragment, line), "{line} is not in\n{fragment}");
+    }
+    assert!(fragment.find("a=mid:a") < fragment.find("a=candidate:1 1 udp"), "candidates belong to the m-line");
 }
 
 #[test]
@@ -217,8 +277,8 @@ fn the_h264_that_is_preferred_is_taken() {
         let offer = session() + &video("0", "recvonly").replace("42e01f", first);
         let offer = offer + "a=rtpmap:104 h264/90000\r\n" + "a=fmtp:104 packetization-mode=1; profile-level-id=";
         let (media, _) = view(&(offer + second + "\r\n")).expect("answered");
-        assert_eq!(media.payload_types.media, taken, "{first} {second}");
-        assert_eq!(media.payload_types.rtx, (taken == 102).then_some(103));
+        assert_eq!(media.slots[0].payload_types.media, taken, "{first} {second}");
+        assert_eq!(media.slots[0].payload_types.rtx, (taken == 102).then_some(103));
     }
 }
 
@@ -309,7 +369,7 @@ fn header_extensions_are_agreed_by_ids_of_the_one_byte_form() {
     ] {
         let offer = format!("{}{}a=extmap:{line}\r\n", session(), video("0", "recvonly"));
         let (media, answer) = view(&offer).expect("answered");
-        assert_eq!(media.extensions.abs_send_time, id, "{line}");
+        assert_eq!(media.slots[0].extensions.abs_send_time, id, "{line}");
         assert_eq!(lines(&answer, "a=extmap:").len(), usize::from(id.is_some()), "{line}");
     }
 }
@@ -318,22 +378,25 @@ fn header_extensions_are_agreed_by_ids_of_the_one_byte_form() {
 fn a_viewer_without_rtx_gets_none() {
     let offer = session() + &video("0", "recvonly").replace("apt=102", "apt=96");
     let (media, answer) = view(&offer).expect("answered");
-    assert_eq!(media.payload_types.rtx, None);
+    assert_eq!(media.slots[0].payload_types.rtx, None);
     assert!(has(&answer, "m=video 9 UDP/TLS/RTP/SAVPF 102"));
-    assert!(!answer.contains("rtx") && !answer.contains("ssrc-group") && !answer.contains("2222"));
+    assert!(!answer.contains("rtx") && !answer.contains("ssrc-group") && !answer.contains("2147484673"));
 }
 
-/// Whatever an offer says: an answer, if there is one, is SDP with the offer's m-lines, one of them taken.
+/// Whatever an offer says: an answer, if there is one, is SDP with the offer's m-lines, of which as many are taken as
+/// were agreed on.
 fn check(offer: &str) {
     let count = || parsed(offer).media_descriptions.len();
-    let answers = [view(offer).map(|(_, answer)| answer), publish(offer).map(|(_, answer)| answer)];
-    for answer in answers.into_iter().flatten() {
+    let viewed = |(media, answer): (ViewerMedia, String)| (answer, media.slots.len(), media.audio.is_some());
+    let published = |(media, answer): (PublisherMedia, String)| (answer, 1, media.audio.is_some());
+    let answers = [view(offer).map(viewed), view_slots(offer).map(viewed), publish(offer).map(published)];
+    for (answer, videos, sound) in answers.into_iter().flatten() {
         let answer = parsed(&answer);
         assert_eq!(answer.media_descriptions.len(), count());
-        let taken = answer.media_descriptions.iter().filter(|m| m.media_name.port.value != 0).count();
-        assert_eq!(taken, 1);
-        let fingerprints = answer.media_descriptions.iter().filter(|m| m.has_attribute("fingerprint")).count();
-        assert_eq!(fingerprints, 1);
+        let taken = answer.media_descriptions.iter().filter(|m| m.media_name.port.value != 0);
+        assert!(taken.clone().all(|m| m.has_attribute("fingerprint")));
+        assert_eq!(taken.count(), videos + usize::from(sound));
+        assert!((1..=MAX_SLOTS).contains(&videos));
     }
 }
 

@@ -21,7 +21,7 @@ fn received(sequences: impl IntoIterator<Item = u16>) -> (Source, Instant) {
     let now = start();
     let mut source = Source::default();
     for sequence in sequences {
-        source.receive(now, now, sequence, 0);
+        source.receive(now, now, sequence, 0, 90_000);
     }
     (source, now)
 }
@@ -42,7 +42,7 @@ fn sequence_numbers_are_extended_over_the_roll_over() {
         (65_532, Late(CYCLE + 65_532)),
         (3002, InOrder(2 * CYCLE + 3002)),
     ] {
-        assert_eq!(source.receive(now, now, sequence, 0), expected, "{sequence}");
+        assert_eq!(source.receive(now, now, sequence, 0, 90_000), expected, "{sequence}");
     }
 }
 
@@ -50,8 +50,8 @@ fn sequence_numbers_are_extended_over_the_roll_over() {
 fn packets_from_before_the_first_have_a_place() {
     let now = start();
     let mut source = Source::default();
-    assert_eq!(source.receive(now, now, 0, 0), Received::Restarted(CYCLE));
-    assert_eq!(source.receive(now, now, 65_535, 0), Received::Late(CYCLE - 1));
+    assert_eq!(source.receive(now, now, 0, 0, 90_000), Received::Restarted(CYCLE));
+    assert_eq!(source.receive(now, now, 65_535, 0, 90_000), Received::Late(CYCLE - 1));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_jump_is_a_new_start_and_its_numbers_are_new() {
         [(1000 + 3000, false), (1000 + 3001, true), (1000 + 0x7fff, true), (1000 + 0x8000, true), (60_000, true)]
     {
         let (mut source, now) = received([1000]);
-        match source.receive(now, now, to, 0) {
+        match source.receive(now, now, to, 0, 90_000) {
             Received::Restarted(n) => {
                 assert!(restarts, "{to}");
                 assert!(n > CYCLE + 1000 + 3000, "{to}: {n} was given before");
@@ -73,8 +73,8 @@ fn a_jump_is_a_new_start_and_its_numbers_are_new() {
         }
     }
     let (mut source, now) = received([10_000]);
-    assert!(matches!(source.receive(now, now, 7_000, 0), Received::Late(_)));
-    assert!(matches!(source.receive(now, now, 6_999, 0), Received::Restarted(_)));
+    assert!(matches!(source.receive(now, now, 7_000, 0, 90_000), Received::Late(_)));
+    assert!(matches!(source.receive(now, now, 6_999, 0, 90_000), Received::Restarted(_)));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn losses_are_counted_as_rfc_3550_says() {
         let (mut source, now) = received([]);
         for (sequences, fraction, total) in *rounds {
             for sequence in *sequences {
-                source.receive(now, now, *sequence, 0);
+                source.receive(now, now, *sequence, 0, 90_000);
             }
             let report = source.reception(now).expect("a packet came");
             assert_eq!((report.fraction_lost, report.total_lost), (*fraction, *total), "{name}: {sequences:?}");
@@ -122,7 +122,7 @@ fn jitter_is_estimated_as_rfc_3550_says() {
         (120, 11_800, 105),   // 10 ms early: 52.7 * 15/16 + 56.25 = 105.7
         (3_000, 15_400, 105), // nearly 3 s late is a pause, no jitter
     ] {
-        source.receive(start + ms(arrival), start, arrival as u16, time);
+        source.receive(start + ms(arrival), start, arrival as u16, time, 90_000);
         let found = source.reception(start).expect("a packet came").jitter;
         assert_eq!(found, jitter, "at {arrival} ms");
     }
@@ -133,7 +133,13 @@ fn a_timestamp_that_wraps_is_no_jitter() {
     let start = start();
     let mut source = Source::default();
     for n in 0..10u32 {
-        source.receive(start + ms(40 * u64::from(n)), start, n as u16, (u32::MAX - 9_000).wrapping_add(n * 3_600));
+        source.receive(
+            start + ms(40 * u64::from(n)),
+            start,
+            n as u16,
+            (u32::MAX - 9_000).wrapping_add(n * 3_600),
+            90_000,
+        );
     }
     assert_eq!(source.reception(start).expect("a packet came").jitter, 0);
 }
@@ -166,10 +172,10 @@ fn a_missing_packet_is_asked_for_every_60_ms_and_no_more_than_so_often() {
 fn a_packet_that_came_is_not_asked_for_again() {
     let (mut source, now) = received([65_533, 2]);
     assert_eq!(source.nack(now), [65_534, 65_535, 0, 1]);
-    source.receive(now, now, 65_535, 0);
-    source.receive(now, now, 1, 0);
+    source.receive(now, now, 65_535, 0, 90_000);
+    source.receive(now, now, 1, 0, 90_000);
     assert_eq!(source.nack(now + ms(60)), [65_534, 0]);
-    source.receive(now, now, 5, 0);
+    source.receive(now, now, 5, 0, 90_000);
     assert_eq!(source.nack(now + ms(61)), [3, 4], "each has its own schedule");
 }
 
@@ -195,7 +201,7 @@ proptest! {
         let mut now = start;
         // True numbers, told to the source as 16 bits.
         let mut highest = CYCLE as i64 + i64::from(first);
-        source.receive(now, start, first, 0);
+        source.receive(now, start, first, 0, 90_000);
         let base = highest;
         let mut asks: BTreeMap<u16, Vec<Instant>> = BTreeMap::new();
         for (step, wait) in steps {
@@ -206,7 +212,7 @@ proptest! {
             } else {
                 Received::Late(number as u64)
             };
-            prop_assert_eq!(source.receive(now, start, number as u16, 0), expected);
+            prop_assert_eq!(source.receive(now, start, number as u16, 0, 90_000), expected);
             asks.remove(&(number as u16));
             highest = highest.max(number);
             let due = source.nack(now);
@@ -232,7 +238,7 @@ proptest! {
         let mut newest = 0;
         for (sequence, time, wait) in packets {
             now += ms(wait);
-            match source.receive(now, start, sequence, time) {
+            match source.receive(now, start, sequence, time, 90_000) {
                 Received::InOrder(n) | Received::Restarted(n) => {
                     prop_assert!(n > newest, "{} after {}", n, newest);
                     newest = n;

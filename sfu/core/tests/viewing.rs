@@ -204,12 +204,12 @@ fn viewers_keyframe_requests_end_at_the_node_and_the_publisher_is_asked_once_a_s
     net.peer(publisher).rtcp.clear();
     for _ in 0..100 {
         for viewer in viewers {
-            net.peer(viewer).send_rtcp(&rtcp::picture_loss(sfu_core::Ssrc(1), sfu_core::Ssrc(2)));
+            net.peer(viewer).send_rtcp(&rtcp::picture_loss(sfu_core::Ssrc(1), Net::ssrc(viewer, 0)));
         }
         stream.play(&mut net, publisher, 1);
     }
     let requests = net.peer(publisher).rtcp.iter().flat_map(|d| rtcp::read(d));
-    let requests = requests.filter(|f| matches!(f, rtcp::Feedback::KeyframeRequest)).count();
+    let requests = requests.filter(|f| matches!(f, rtcp::Feedback::KeyframeRequest { .. })).count();
     assert!((3..=6).contains(&requests), "{requests} requests in 4 s");
 }
 
@@ -338,7 +338,7 @@ fn what_a_former_origin_still_says_is_void() {
     let mut net = Net::new(2, 17);
     let publisher = net.publisher(1);
     let viewer = net.viewer(1, "h");
-    let void = ShardMessage::Origin { camera: CAMERA, from: ShardId(0), encodings: None };
+    let void = ShardMessage::Origin { camera: CAMERA, from: ShardId(0), tracks: None };
     net.handle(1, Input::FromShard(void));
     Stream::new("h", SSRC).play(&mut net, publisher, 10);
     assert_eq!(check_stream(&mut net, viewer), 41 + 9 * 3);

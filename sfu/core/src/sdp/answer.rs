@@ -1,86 +1,147 @@
-//! Writing an answer: ICE-lite, DTLS passive, bundled on the one video m-line; all else is rejected.
+//! Writing an answer: ICE-lite, DTLS passive, all that is accepted in one bundle; all else is rejected.
 
 use super::offer::value;
-use super::{Local, PayloadTypes, PublisherMedia, ViewerMedia};
-use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID};
+use super::{AudioMedia, AudioTypes, Local, PayloadTypes, PublisherMedia, SlotMedia};
+use crate::Codec;
+use crate::ice::Credentials;
+use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, ViewerExtensions};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::net::{IpAddr, SocketAddr};
 
-/// Canonical name and media stream of what we send (RFC 3550, section 6.5.1; RFC 8830).
+/// Canonical name of what we send (RFC 3550, section 6.5.1).
 const CNAME: &str = "sunroom";
+
+/// Which media stream a sent track belongs to: receivers play the tracks of one in step (RFC 8830).
+#[derive(Clone, Copy)]
+pub(super) enum StreamName {
+    /// A picture and its sound.
+    Only,
+    /// One of several pictures.
+    Slot(usize),
+    /// The sound beside several pictures: of whichever, so in step with none.
+    Sound,
+}
+
+impl std::fmt::Display for StreamName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Only => f.write_str("sunroom"),
+            Self::Slot(number) => write!(f, "sunroom-{number}"),
+            Self::Sound => f.write_str("sunroom-sound"),
+        }
+    }
+}
+
+/// An m-line that is accepted.
+struct Accepted {
+    /// What follows the protocol in its m-line: payload types.
+    formats: Vec<u8>,
+    lines: Vec<String>,
+}
 
 pub(super) struct Answer<'a> {
     local: &'a Local<'a>,
     offer: &'a SessionDescription,
-    /// Which of the offer's m-lines is answered.
-    at: usize,
+    /// By the offer's m-lines.
+    accepted: Vec<Option<Accepted>>,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(local: &'a Local<'a>, offer: &'a SessionDescription, at: usize) -> Self {
-        Self { local, offer, at }
+    pub(super) fn new(local: &'a Local<'a>, offer: &'a SessionDescription) -> Self {
+        Self { local, offer, accepted: offer.media_descriptions.iter().map(|_| None).collect() }
     }
 
-    pub(super) fn to_viewer(&self, media: &MediaDescription, agreed: &ViewerMedia) -> String {
-        let mut lines = vec!["a=sendonly".to_owned(), format!("a=msid:{CNAME} video")];
-        let extensions =
-            [(agreed.extensions.abs_send_time, ABS_SEND_TIME), (agreed.extensions.playout_delay, PLAYOUT_DELAY)];
-        lines.extend(extension_lines(&extensions));
-        lines.extend(codec_lines(media, agreed.payload_types));
-        lines.push(format!("a=rtcp-fb:{} goog-remb", agreed.payload_types.media));
+    fn accept(&mut self, at: usize, formats: Vec<u8>, lines: Vec<String>) {
+        if let Some(place) = self.accepted.get_mut(at) {
+            *place = Some(Accepted { formats, lines });
+        }
+    }
+
+    pub(super) fn send_video(&mut self, at: usize, media: &MediaDescription, agreed: &SlotMedia, stream: StreamName) {
+        let types = agreed.payload_types;
+        let mut lines = sent_lines(stream, "video", agreed.extensions);
+        lines.extend(video_codec_lines(media, types));
+        lines.push(format!("a=rtcp-fb:{} goog-remb", types.media));
         let (ssrc, rtx) = (agreed.ssrc.0, agreed.rtx_ssrc.0);
-        if agreed.payload_types.rtx.is_some() {
+        if types.rtx.is_some() {
             lines.push(format!("a=ssrc-group:FID {ssrc} {rtx}"));
         }
-        for one in [Some(ssrc), agreed.payload_types.rtx.map(|_| rtx)].into_iter().flatten() {
-            lines.push(format!("a=ssrc:{one} cname:{CNAME}"));
-            lines.push(format!("a=ssrc:{one} msid:{CNAME} video"));
+        for one in [Some(ssrc), types.rtx.map(|_| rtx)].into_iter().flatten() {
+            lines.extend(source_lines(one, stream, "video"));
         }
-        self.write(media, agreed.payload_types, &lines)
+        self.accept(at, formats(types), lines);
     }
 
-    pub(super) fn to_publisher(&self, media: &MediaDescription, agreed: &PublisherMedia) -> String {
+    pub(super) fn send_audio(&mut self, at: usize, media: &MediaDescription, agreed: &AudioMedia, stream: StreamName) {
+        let extensions = ViewerExtensions { playout_delay: None, ..agreed.extensions };
+        let mut lines = sent_lines(stream, "audio", extensions);
+        lines.extend(audio_codec_lines(media, agreed.types));
+        lines.extend(source_lines(agreed.ssrc.0, stream, "audio"));
+        self.accept(at, agreed.types.codecs().map(|(_, n)| n).collect(), lines);
+    }
+
+    pub(super) fn receive_video(&mut self, at: usize, media: &MediaDescription, agreed: &PublisherMedia) {
         let mut lines = vec!["a=recvonly".to_owned()];
         lines.extend(extension_lines(&[
             (agreed.mid_extension, MID),
             (agreed.rid_extension, RTP_STREAM_ID),
             (agreed.repaired_rid_extension, REPAIRED_RTP_STREAM_ID),
         ]));
-        lines.extend(codec_lines(media, agreed.payload_types));
+        lines.extend(video_codec_lines(media, agreed.payload_types));
         if agreed.is_simulcast {
             let rids: Vec<&str> = agreed.encodings.iter().map(crate::Rid::as_str).collect();
             lines.extend(rids.iter().map(|rid| format!("a=rid:{rid} recv")));
             lines.push(format!("a=simulcast:recv {}", rids.join(";")));
         }
-        self.write(media, agreed.payload_types, &lines)
+        self.accept(at, formats(agreed.payload_types), lines);
     }
 
-    fn write(&self, media: &MediaDescription, payload_types: PayloadTypes, lines: &[String]) -> String {
-        let mid = value(media, "mid").unwrap_or_default();
+    pub(super) fn receive_audio(&mut self, at: usize, media: &MediaDescription, types: AudioTypes) {
+        let mut lines = vec!["a=recvonly".to_owned()];
+        lines.extend(audio_codec_lines(media, types));
+        self.accept(at, types.codecs().map(|(_, n)| n).collect(), lines);
+    }
+
+    /// Name of the first m-line of the bundle (the BUNDLE-tag of RFC 9143).
+    pub(super) fn tag(&self) -> String {
+        let mut offered = self.offer.media_descriptions.iter().zip(&self.accepted);
+        offered.find_map(|(m, accepted)| accepted.as_ref().and(value(m, "mid"))).unwrap_or_default().to_owned()
+    }
+
+    /// The whole answer; m-lines that were not accepted are rejected.
+    pub(super) fn write(&self) -> String {
+        let offered = || self.offer.media_descriptions.iter().zip(&self.accepted);
+        let bundle: Vec<&str> =
+            offered().filter(|(_, a)| a.is_some()).map(|(m, _)| value(m, "mid").unwrap_or_default()).collect();
         let mut text = format!(
-            "v=0\r\no=- {} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mid}\r\na=ice-lite\r\na=msid-semantic: WMS *\r\n",
-            self.local.session
+            "v=0\r\no=- {} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\na=ice-lite\r\na=msid-semantic: WMS *\r\n",
+            self.local.session,
+            bundle.join(" ")
         );
-        for (at, offered) in self.offer.media_descriptions.iter().enumerate() {
-            if at == self.at {
-                self.write_accepted(&mut text, media, payload_types, lines);
-            } else {
-                write_rejected(&mut text, offered);
+        let mut is_first = true;
+        for (media, accepted) in offered() {
+            match accepted {
+                Some(accepted) => {
+                    self.write_accepted(&mut text, media, accepted, is_first);
+                    is_first = false;
+                }
+                None => write_rejected(&mut text, media),
             }
         }
         text
     }
 
-    fn write_accepted(&self, text: &mut String, media: &MediaDescription, types: PayloadTypes, lines: &[String]) {
+    /// The transport's candidates stand in the first m-line of the bundle.
+    fn write_accepted(&self, text: &mut String, media: &MediaDescription, accepted: &Accepted, is_first: bool) {
         let mut push = |line: &str| {
             text.push_str(line);
             text.push_str("\r\n");
         };
-        let rtx = types.rtx.map(|n| format!(" {n}")).unwrap_or_default();
-        push(&format!("m=video 9 {} {}{rtx}", media.media_name.protos.join("/"), types.media));
+        let name = &media.media_name;
+        let formats: Vec<String> = accepted.formats.iter().map(u8::to_string).collect();
+        push(&format!("m={} 9 {} {}", name.media, name.protos.join("/"), formats.join(" ")));
         push("c=IN IP4 0.0.0.0");
-        push(&format!("a=ice-ufrag:{}", self.local.ice.ufrag));
-        push(&format!("a=ice-pwd:{}", self.local.ice.password));
+        credential_lines(self.local.ice).iter().for_each(|line| push(line));
         push(&format!("a=fingerprint:sha-256 {}", self.local.fingerprint));
         push("a=setup:passive");
         push(&format!("a=mid:{}", value(media, "mid").unwrap_or_default()));
@@ -90,12 +151,43 @@ impl<'a> Answer<'a> {
         if media.has_attribute("rtcp-xr") {
             push("a=rtcp-xr:rcvr-rtt=all");
         }
-        lines.iter().for_each(|line| push(line));
-        for (i, candidate) in self.local.candidates.iter().enumerate() {
-            push(&candidate_line(i, *candidate));
+        accepted.lines.iter().for_each(|line| push(line));
+        if is_first {
+            candidate_lines(self.local.candidates).iter().for_each(|line| push(line));
         }
-        push("a=end-of-candidates");
     }
+}
+
+/// The fragment that answers an ICE restart (RFC 8840, section 9; RFC 9725, section 4.3.3): new credentials for the
+/// whole bundle, whose first m-line is `mid`, and where they may be used.
+pub fn restart_fragment(ice: &Credentials, candidates: &[SocketAddr], mid: &str) -> String {
+    let mut lines = vec!["a=ice-lite".to_owned()];
+    lines.extend(credential_lines(ice));
+    lines.push("m=video 9 UDP/TLS/RTP/SAVPF 0".to_owned());
+    lines.push(format!("a=mid:{mid}"));
+    lines.extend(candidate_lines(candidates));
+    lines.join("\r\n") + "\r\n"
+}
+
+fn credential_lines(ice: &Credentials) -> [String; 2] {
+    [format!("a=ice-ufrag:{}", ice.ufrag), format!("a=ice-pwd:{}", ice.password)]
+}
+
+fn formats(types: PayloadTypes) -> Vec<u8> {
+    std::iter::once(types.media).chain(types.rtx).collect()
+}
+
+fn sent_lines(stream: StreamName, track: &str, extensions: ViewerExtensions) -> Vec<String> {
+    let mut lines = vec!["a=sendonly".to_owned(), format!("a=msid:{stream} {track}")];
+    lines.extend(extension_lines(&[
+        (extensions.abs_send_time, ABS_SEND_TIME),
+        (extensions.playout_delay, PLAYOUT_DELAY),
+    ]));
+    lines
+}
+
+fn source_lines(ssrc: u32, stream: StreamName, track: &str) -> [String; 2] {
+    [format!("a=ssrc:{ssrc} cname:{CNAME}"), format!("a=ssrc:{ssrc} msid:{stream} {track}")]
 }
 
 fn write_rejected(text: &mut String, offered: &MediaDescription) {
@@ -115,18 +207,37 @@ fn extension_lines(extensions: &[(Option<u8>, &str)]) -> Vec<String> {
     extensions.iter().filter_map(|(id, uri)| Some(format!("a=extmap:{} {uri}", (*id)?))).collect()
 }
 
-fn codec_lines(media: &MediaDescription, types: PayloadTypes) -> Vec<String> {
-    let n = types.media;
-    let prefix = format!("{n} ");
+/// The parameters that the offer has for a payload type.
+fn parameters(media: &MediaDescription, payload_type: u8) -> Option<&str> {
+    let prefix = format!("{payload_type} ");
     let offered = media.attributes.iter().filter(|a| a.key == "fmtp").filter_map(|a| a.value.as_deref());
-    let parameters = offered.filter_map(|v| v.strip_prefix(&prefix)).next().unwrap_or("packetization-mode=1");
-    let mut lines = vec![format!("a=rtpmap:{n} H264/90000"), format!("a=fmtp:{n} {parameters}")];
+    offered.filter_map(|v| v.strip_prefix(&prefix)).next()
+}
+
+fn video_codec_lines(media: &MediaDescription, types: PayloadTypes) -> Vec<String> {
+    let n = types.media;
+    let parameters = parameters(media, n).unwrap_or("packetization-mode=1");
+    let mut lines = vec![format!("a=rtpmap:{n} {}", Codec::H264.rtpmap()), format!("a=fmtp:{n} {parameters}")];
     lines.extend(["nack", "nack pli", "ccm fir"].map(|feedback| format!("a=rtcp-fb:{n} {feedback}")));
     if let Some(rtx) = types.rtx {
         lines.push(format!("a=rtpmap:{rtx} rtx/90000"));
         lines.push(format!("a=fmtp:{rtx} apt={n}"));
     }
     lines
+}
+
+fn audio_codec_lines(media: &MediaDescription, types: AudioTypes) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (codec, n) in types.codecs() {
+        lines.push(format!("a=rtpmap:{n} {}", codec.rtpmap()));
+        lines.extend(parameters(media, n).map(|text| format!("a=fmtp:{n} {text}")));
+    }
+    lines
+}
+
+fn candidate_lines(candidates: &[SocketAddr]) -> Vec<String> {
+    let candidates = candidates.iter().enumerate().map(|(i, candidate)| candidate_line(i, *candidate));
+    candidates.chain(std::iter::once("a=end-of-candidates".to_owned())).collect()
 }
 
 /// RFC 8839, section 5.1; priorities by RFC 8445, section 5.1.2.1.

@@ -1,10 +1,13 @@
-//! Reading an offer: which m-line is the video, what it can do, and where the peer's certificate is promised.
+//! Reading an offer: which m-lines are video and sound, what they can do, and where the peer's certificate is promised.
 
-use super::answer::Answer;
-use super::{Local, MAX_ENCODINGS, MAX_MEDIA, PayloadTypes, PublisherMedia, SdpError, ViewerMedia};
+use super::answer::{Answer, StreamName};
+use super::{
+    AudioMedia, AudioTypes, Local, MAX_ENCODINGS, MAX_MEDIA, MAX_SLOTS, PayloadTypes, PublisherMedia, SdpError,
+    SlotMedia, ViewTerms, ViewerMedia,
+};
+use crate::Rid;
 use crate::dtls::Fingerprint;
 use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, ViewerExtensions};
-use crate::{Rid, Ssrc};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::io::Cursor;
 
@@ -41,24 +44,54 @@ impl Offer {
         Ok(Self { session, fingerprint })
     }
 
-    /// Agrees to send video to a viewer; `ssrc` and `rtx_ssrc` are what it will carry.
-    pub fn view(&self, local: &Local<'_>, ssrc: Ssrc, rtx_ssrc: Ssrc) -> Result<(ViewerMedia, String), SdpError> {
-        let (at, media, payload_types) = self.video(&["recvonly", "sendrecv"])?;
-        let extensions = ViewerExtensions {
-            abs_send_time: extension_id(media, ABS_SEND_TIME),
-            playout_delay: extension_id(media, PLAYOUT_DELAY),
+    /// Agrees to send to a viewer.
+    pub fn view(&self, local: &Local<'_>, terms: ViewTerms) -> Result<(ViewerMedia, String), SdpError> {
+        let receives = |kind| self.lines(kind, &["recvonly", "sendrecv"]);
+        let mut lines = receives("video");
+        if lines.is_empty() {
+            return Err(SdpError::Unsupported("it has no video m-line that receives"));
+        }
+        if lines.len() > MAX_SLOTS {
+            return Err(SdpError::Unsupported("more than 16 video m-lines; a connection has 16 slots at most"));
+        }
+        lines.truncate(terms.slots.max(1));
+        let mut answer = Answer::new(local, &self.session);
+        let mut slots = Vec::with_capacity(lines.len());
+        for (number, (at, media)) in lines.iter().enumerate() {
+            let payload_types = h264(media).ok_or(SdpError::NoCodec)?;
+            self.check_transport(media)?;
+            let (ssrc, rtx_ssrc) = terms.slot_ssrcs(number);
+            let slot = SlotMedia { payload_types, extensions: viewer_extensions(media), ssrc, rtx_ssrc };
+            let name = if lines.len() == 1 { StreamName::Only } else { StreamName::Slot(number) };
+            answer.send_video(*at, media, &slot, name);
+            slots.push(slot);
+        }
+        let audio = receives("audio").into_iter().find_map(|(at, media)| Some((at, media, audio_types(media)?)));
+        let audio = match audio {
+            Some((at, media, types)) => {
+                self.check_transport(media)?;
+                let agreed = AudioMedia { types, extensions: viewer_extensions(media), ssrc: terms.audio_ssrc() };
+                let name = if lines.len() == 1 { StreamName::Only } else { StreamName::Sound };
+                answer.send_audio(at, media, &agreed, name);
+                Some(agreed)
+            }
+            None => None,
         };
-        let agreed = ViewerMedia { fingerprint: self.fingerprint, payload_types, extensions, ssrc, rtx_ssrc };
-        let answer = Answer::new(local, &self.session, at).to_viewer(media, &agreed);
-        Ok((agreed, answer))
+        Ok((ViewerMedia { fingerprint: self.fingerprint, tag: answer.tag(), slots, audio }, answer.write()))
     }
 
-    /// Agrees to receive a publisher's encodings.
-    pub fn publish(&self, local: &Local<'_>) -> Result<(PublisherMedia, String), SdpError> {
-        let (at, media, payload_types) = self.video(&["sendonly", "sendrecv"])?;
+    /// Agrees to receive a publisher's encodings, and its sound where `takes_audio`.
+    pub fn publish(&self, local: &Local<'_>, takes_audio: bool) -> Result<(PublisherMedia, String), SdpError> {
+        let sends = |kind| self.lines(kind, &["sendonly", "sendrecv"]);
+        let (at, media) = *sends("video").first().ok_or(SdpError::Unsupported("it has no video m-line that sends"))?;
+        let payload_types = h264(media).ok_or(SdpError::NoCodec)?;
+        self.check_transport(media)?;
         let rids = simulcast(media)?;
         let is_simulcast = !rids.is_empty();
-        let agreed = PublisherMedia {
+        let sound = if takes_audio { sends("audio") } else { Vec::new() };
+        let sound = sound.into_iter().find_map(|(at, media)| Some((at, media, audio_types(media)?)));
+        let mut agreed = PublisherMedia {
+            tag: String::new(),
             fingerprint: self.fingerprint,
             payload_types,
             mid_extension: extension_id(media, MID),
@@ -67,29 +100,35 @@ impl Offer {
             mid: value(media, "mid").unwrap_or_default().to_owned(),
             encodings: if is_simulcast { rids } else { vec![Rid::SINGLE] },
             is_simulcast,
+            audio: sound.map(|(_, _, types)| types),
         };
         if is_simulcast && agreed.rid_extension.is_none() {
             return Err(SdpError::Unsupported("simulcast by rid needs the header extension sdes:rtp-stream-id"));
         }
-        let answer = Answer::new(local, &self.session, at).to_publisher(media, &agreed);
-        Ok((agreed, answer))
+        let mut answer = Answer::new(local, &self.session);
+        answer.receive_video(at, media, &agreed);
+        if let Some((at, media, types)) = sound {
+            self.check_transport(media)?;
+            answer.receive_audio(at, media, types);
+        }
+        agreed.tag = answer.tag();
+        Ok((agreed, answer.write()))
     }
 
-    /// The first video m-line of one of these directions, with the H.264 it can do.
-    fn video(&self, directions: &[&str]) -> Result<(usize, &MediaDescription, PayloadTypes), SdpError> {
-        let mut lines = self.session.media_descriptions.iter().enumerate();
-        let (at, media) = lines
-            .find(|(_, m)| {
-                m.media_name.media == "video" && m.media_name.port.value != 0 && directions.contains(&direction(m))
+    /// The m-lines of a kind and one of these directions, with their places.
+    fn lines(&self, kind: &str, directions: &[&str]) -> Vec<(usize, &MediaDescription)> {
+        let lines = self.session.media_descriptions.iter().enumerate();
+        lines
+            .filter(|(_, m)| {
+                m.media_name.media == kind && m.media_name.port.value != 0 && directions.contains(&direction(m))
             })
-            .ok_or(if directions.contains(&"recvonly") {
-                SdpError::Unsupported("it has no video m-line that receives")
-            } else {
-                SdpError::Unsupported("it has no video m-line that sends")
-            })?;
-        let payload_types = h264(media).ok_or(SdpError::NoCodec)?;
+            .collect()
+    }
+
+    /// Whether an m-line can share our one transport.
+    fn check_transport(&self, media: &MediaDescription) -> Result<(), SdpError> {
         if value(media, "mid").is_none() {
-            return Err(SdpError::Malformed("the video m-line has no a=mid".into()));
+            return Err(SdpError::Malformed("an m-line has no a=mid".into()));
         }
         if !media.has_attribute("rtcp-mux") {
             return Err(SdpError::Unsupported("RTCP has to be muxed (a=rtcp-mux)"));
@@ -98,7 +137,7 @@ impl Offer {
         if setup == Some("passive") {
             return Err(SdpError::Unsupported("the offerer has to be able to start DTLS (a=setup:actpass or active)"));
         }
-        Ok((at, media, payload_types))
+        Ok(())
     }
 }
 
@@ -121,12 +160,13 @@ fn payload_type(text: &str) -> Option<(u8, &str)> {
     Some((number, rest))
 }
 
+/// The payload types of an encoding name, as `a=rtpmap` gives them.
+fn named<'a>(media: &'a MediaDescription, name: &'a str) -> impl Iterator<Item = u8> + 'a {
+    let maps = values(media, "rtpmap").filter_map(payload_type);
+    maps.filter(move |(_, codec)| codec.split('/').next().is_some_and(|n| n.eq_ignore_ascii_case(name))).map(|(n, _)| n)
+}
+
 fn h264(media: &MediaDescription) -> Option<PayloadTypes> {
-    let named = |name: &'static str| {
-        values(media, "rtpmap").filter_map(payload_type).filter(move |(_, codec)| {
-            codec.split('/').next().is_some_and(|encoding| encoding.eq_ignore_ascii_case(name))
-        })
-    };
     let parameters = |wanted: u8| values(media, "fmtp").filter_map(payload_type).find(|(n, _)| *n == wanted);
     let parameter = |wanted: u8, key: &str| {
         let (_, text) = parameters(wanted)?;
@@ -139,10 +179,29 @@ fn h264(media: &MediaDescription) -> Option<PayloadTypes> {
         let profile = parameter(wanted, "profile-level-id").unwrap_or("42000a").to_ascii_lowercase();
         PROFILES.iter().position(|p| profile.starts_with(p)).unwrap_or(PROFILES.len())
     };
-    let usable = named("H264").map(|(n, _)| n).filter(|n| parameter(*n, "packetization-mode") == Some("1"));
+    let usable = named(media, "H264").filter(|n| parameter(*n, "packetization-mode") == Some("1"));
     let chosen = usable.min_by_key(|n| rank(*n))?;
-    let rtx = named("rtx").map(|(n, _)| n).find(|n| parameter(*n, "apt") == Some(chosen.to_string().as_str()));
+    let rtx = named(media, "rtx").find(|n| parameter(*n, "apt") == Some(chosen.to_string().as_str()));
     Some(PayloadTypes { media: chosen, rtx })
+}
+
+/// The sound codecs that we carry; `None` where there is none. Those of G.711 have static payload types too (RFC 3551,
+/// section 6).
+fn audio_types(media: &MediaDescription) -> Option<AudioTypes> {
+    let has = |n: &u8| media.media_name.formats.iter().any(|format| format.parse() == Ok(*n));
+    let types = AudioTypes {
+        opus: named(media, "opus").next(),
+        pcma: named(media, "PCMA").next().or(Some(8).filter(has)),
+        pcmu: named(media, "PCMU").next().or(Some(0).filter(has)),
+    };
+    (types != AudioTypes::default()).then_some(types)
+}
+
+fn viewer_extensions(media: &MediaDescription) -> ViewerExtensions {
+    ViewerExtensions {
+        abs_send_time: extension_id(media, ABS_SEND_TIME),
+        playout_delay: extension_id(media, PLAYOUT_DELAY),
+    }
 }
 
 /// The id of a header extension, where it fits the one-byte form.

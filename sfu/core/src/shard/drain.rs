@@ -1,9 +1,11 @@
 //! Jobs to trains: what is to be sent is sealed only when the shell has room for it.
 
 use super::{Output, Peer, Role, Shard};
-use crate::fanout::{Arena, Train, room_for, runs};
+use crate::fanout::{Arena, Train, Way, room_for, runs};
 use crate::rewrite::Place;
-use crate::types::Packet;
+use crate::srtp::Sealer;
+use crate::types::{Packet, SlotId};
+use crate::viewer::{Slot, SlotAt};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,19 +18,19 @@ enum Kind {
     Datagram { to: SocketAddr, bytes: Vec<u8> },
     /// Packets to viewers: run by run, so that long frames are paced by the fan-out itself. The viewers are those of the
     /// moment when the packets were passed on: who joins after it has them from the ring.
-    Media { places: Vec<u32>, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
-    /// Packets again, to one viewer.
-    Again { place: u32, packets: Vec<(Packet, Place)>, next: usize },
+    Media { slots: Vec<SlotAt>, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
+    /// Packets again, to one slot.
+    Again { slot: SlotAt, packets: Vec<(Packet, Place)>, next: usize },
 }
 
 impl Job {
-    pub(super) fn media(places: Vec<u32>, packets: Arc<[Packet]>) -> Self {
+    pub(super) fn media(slots: Vec<SlotAt>, packets: Arc<[Packet]>) -> Self {
         let runs = runs(&packets);
-        Self(Kind::Media { places, packets, runs, run: 0, viewer: 0 })
+        Self(Kind::Media { slots, packets, runs, run: 0, viewer: 0 })
     }
 
-    pub(super) fn again(place: u32, packets: Vec<(Packet, Place)>) -> Self {
-        Self(Kind::Again { place, packets, next: 0 })
+    pub(super) fn again(slot: SlotAt, packets: Vec<(Packet, Place)>) -> Self {
+        Self(Kind::Again { slot, packets, next: 0 })
     }
 }
 
@@ -80,63 +82,67 @@ impl Shard {
                 }
                 Step::Train(arena.put(*to, &std::mem::take(bytes)))
             }
-            Kind::Media { places, packets, runs, run, viewer } => {
+            Kind::Media { slots, packets, runs, run, viewer } => {
                 let Some(range) = runs.get(*run) else { return Step::Done };
-                let Some(place) = places.get(*viewer) else {
+                let Some(slot) = slots.get(*viewer) else {
                     *run += 1;
                     *viewer = 0;
                     return Step::Nothing;
                 };
-                let step = self.seal(*place, &packets[range.clone()], arena);
+                let step = self.seal(*slot, &packets[range.clone()], arena);
                 *viewer += usize::from(!matches!(step, Step::Full));
                 step
             }
-            Kind::Again { place, packets, next } => {
+            Kind::Again { slot, packets, next } => {
                 let Some((packet, original)) = packets.get(*next) else { return Step::Done };
-                let step = self.seal_again(*place, packet, *original, arena);
+                let step = self.seal_again(*slot, packet, *original, arena);
                 *next += usize::from(!matches!(step, Step::Full));
                 step
             }
         }
     }
 
-    fn seal(&mut self, place: u32, packets: &[Packet], arena: &mut Arena) -> Step {
+    fn seal(&mut self, at: SlotAt, packets: &[Packet], arena: &mut Arena) -> Step {
         if !arena.has_room(room_for(packets)) {
             return Step::Full;
         }
         let (now, send_time) = (self.now, self.send_time());
-        let Some(Peer { address: Some(to), role: Role::Viewer(viewer), .. }) =
-            self.peers.get_mut(place as usize).and_then(Option::as_mut)
-        else {
-            return Step::Nothing;
-        };
-        let Some(out) = viewer.out.as_mut() else { return Step::Nothing };
-        let before = out.packets;
-        let Some(train) = out.seal(packets, &mut viewer.rewriter, send_time, *to, arena) else { return Step::Nothing };
-        let sent = out.packets - before;
-        let is_first = viewer.last_sent.replace(now).is_none();
+        let Some((to, sealer, slot)) = self.outward(at) else { return Step::Nothing };
+        let before = slot.out.packets;
+        let way = Way { to, send_time, sealer, arena };
+        let Some(train) = slot.out.seal(packets, &mut slot.rewriter, way) else { return Step::Nothing };
+        let sent = slot.out.packets - before;
+        slot.last_sent = Some(now);
+        let is_first = !std::mem::replace(&mut slot.has_sent, true);
         self.counters.packets_out += sent;
         self.counters.trains_out += 1;
         if is_first {
-            self.playing(place);
+            self.began(at);
         }
         Step::Train(train)
     }
 
-    fn seal_again(&mut self, place: u32, packet: &Packet, original: Place, arena: &mut Arena) -> Step {
+    fn seal_again(&mut self, at: SlotAt, packet: &Packet, original: Place, arena: &mut Arena) -> Step {
         if !arena.has_room(room_for(std::slice::from_ref(packet))) {
             return Step::Full;
         }
         let send_time = self.send_time();
-        let Some(Peer { address: Some(to), role: Role::Viewer(viewer), .. }) =
-            self.peers.get_mut(place as usize).and_then(Option::as_mut)
-        else {
-            return Step::Nothing;
-        };
-        let again = viewer.out.as_mut().and_then(|out| out.seal_again(packet, original, send_time, *to, arena));
+        let again = self
+            .outward(at)
+            .and_then(|(to, sealer, slot)| slot.out.seal_again(packet, original, Way { to, send_time, sealer, arena }));
         let Some(train) = again else { return Step::Nothing };
         self.counters.retransmissions += 1;
         Step::Train(train)
+    }
+
+    /// A connected viewer's address and key, and one of its slots.
+    fn outward(&mut self, at: SlotAt) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
+        let Peer { address: Some(to), role: Role::Viewer(viewer), .. } = self.peer_mut(at.place)? else { return None };
+        let slot = match at.slot {
+            SlotId::Video(number) => viewer.slots.get_mut(usize::from(number)),
+            SlotId::Audio => viewer.audio.as_mut(),
+        };
+        Some((*to, viewer.sealer.as_mut()?, slot?))
     }
 
     /// 6.18 fixed point seconds since the shard began, modulo 64 s.

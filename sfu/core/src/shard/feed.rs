@@ -1,12 +1,12 @@
-//! Who gets which encoding: choosing, joining from the cached GOP, passing on, shards among each other.
+//! Feeding slots: joining from the cached GOP, passing on, losing and finding the picture again, and saying how each is.
 //!
-//! Invariant: a viewer is in an encoding's `live` or `joining` list exactly while it is connected and watches it.
+//! Invariant: a slot is in an encoding's `live` or `joining` list exactly while its viewer is connected and it watches
+//! that encoding, or waits for it to take over.
 
 use super::drain::Job;
-use super::{Camera, Notice, Origin, Shard, ShardMessage};
-use crate::encoding::Encoding;
-use crate::types::{CameraKey, EncodingId, Packet, Rid, ShardId};
-use crate::viewer::{Feed, Viewer};
+use super::{Notice, Role, Shard, ShardMessage};
+use crate::types::{Packet, SlotId, SlotState};
+use crate::viewer::{Feed, Slot, SlotAt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,303 +14,191 @@ use std::time::Duration;
 const BURST_PACKETS: usize = 32;
 /// ... every so often: some 60 Mbit/s for full packets.
 pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(5);
+/// A camera that has sent nothing for so long after it was asked for has no signal.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Shard {
-    fn encoding_slot(&mut self, id: EncodingId) -> usize {
-        *self.encoding_slots.entry(id).or_insert_with(|| {
-            self.encodings.push(Encoding::new(id, self.config.ring_bytes));
-            self.encodings.len() - 1
-        })
-    }
-
-    /// A camera's publisher came, moved or left.
-    pub(super) fn set_origin(&mut self, camera: CameraKey, origin: Option<Origin>, encodings: &[Rid]) {
-        let slots: Vec<usize> =
-            encodings.iter().map(|rid| self.encoding_slot(EncodingId { camera, rid: *rid })).collect();
-        let known = self.cameras.entry(camera).or_default();
-        known.origin = origin;
-        let before = known.encodings.clone();
-        if origin.is_some() {
-            known.encodings = slots;
-        }
-        let (slots, viewers) = (known.encodings.clone(), known.viewers.clone());
-        // What a former origin left is neither to be shown any more nor to be taken for the new one's.
-        for slot in before {
-            self.restarted(slot);
-        }
-        for slot in slots {
-            self.encodings[slot].subscribers.clear();
-            self.encodings[slot].is_wanted = false;
-            self.update_wanted(slot);
-            if let (Some(Origin::Shard(shard)), true) = (origin, self.encodings[slot].is_watched()) {
-                self.subscribe(shard, slot);
-            }
-        }
-        for place in viewers {
-            self.choose_encoding(place);
-        }
-    }
-
-    fn subscribe(&mut self, shard: ShardId, slot: usize) {
-        let message = ShardMessage::Subscribe { encoding: self.encodings[slot].id, from: self.config.shard };
-        self.tell(shard, message);
-    }
-
-    /// The largest encoding that a viewer may be shown, if there is one.
-    fn best_encoding(&self, camera: &Camera, max: Rid) -> Option<usize> {
-        let rank = |slot: &usize| self.encodings[*slot].id.rid.rank();
-        camera.encodings.iter().filter(|slot| rank(slot) <= max.rank()).max_by_key(|slot| rank(slot)).copied()
-    }
-
-    /// Lets a viewer watch the encoding that fits it best, if that is not so already.
-    pub(super) fn choose_encoding(&mut self, place: u32) {
-        let Some((camera, max, watching)) = self.viewer(place).map(|v| (v.camera, v.max, v.watching)) else { return };
-        let best = self.cameras.get(&camera).and_then(|c| self.best_encoding(c, max));
-        if watching == best {
-            return;
-        }
-        if let Some(before) = watching {
-            self.unwatch(place, before);
-        }
-        if let Some(viewer) = self.viewer(place) {
-            viewer.watching = best;
-            viewer.feed = Feed::Idle;
-        }
-        let Some(best) = best else { return };
-        self.encodings[best].watchers += 1;
-        if self.encodings[best].watchers == 1 {
-            let was_lingering = self.encodings[best].lingers_until.take().is_some();
-            let origin = self.cameras.get(&camera).and_then(|c| c.origin);
-            if let (Some(Origin::Shard(shard)), false) = (origin, was_lingering) {
-                self.subscribe(shard, best);
-            }
-            self.update_wanted(best);
-        }
-        self.join(place);
-    }
-
-    fn unwatch(&mut self, place: u32, slot: usize) {
-        let linger = self.now + self.config.linger;
-        let encoding = &mut self.encodings[slot];
-        encoding.live.retain(|p| *p != place);
-        encoding.joining.retain(|p| *p != place);
-        encoding.watchers -= 1;
-        if encoding.watchers == 0 {
-            encoding.lingers_until = Some(linger);
-        }
-    }
-
-    pub(super) fn viewer_left(&mut self, place: u32, viewer: &Viewer) {
-        if let Some(camera) = self.cameras.get_mut(&viewer.camera) {
-            camera.viewers.retain(|p| *p != place);
-        }
-        if let Some(slot) = viewer.watching {
-            self.unwatch(place, slot);
-        }
-    }
-
-    /// An encoding has lingered long enough: nobody wants it.
-    pub(super) fn let_go(&mut self, slot: usize) {
-        self.encodings[slot].lingers_until = None;
-        let id = self.encodings[slot].id;
-        match self.cameras.get(&id.camera).and_then(|c| c.origin) {
-            Some(Origin::Shard(shard)) => {
-                self.encodings[slot].restart();
-                self.tell(shard, ShardMessage::Unsubscribe { encoding: id, from: self.config.shard });
-            }
-            _ => self.update_wanted(slot),
-        }
-        self.forget_unwanted(slot);
-    }
-
-    /// What an encoding that nobody wants holds would be stale when somebody does.
-    fn forget_unwanted(&mut self, slot: usize) {
-        let encoding = &mut self.encodings[slot];
-        if !encoding.is_watched() && encoding.subscribers.is_empty() {
-            encoding.restart();
-            self.gathering.remove(&slot);
-        }
-    }
-
-    /// Begins to feed a connected viewer: from the cached GOP, else from the next keyframe.
-    pub(super) fn join(&mut self, place: u32) {
+    /// Begins to feed a connected viewer's slot: from the cached GOP, else from the next keyframe.
+    pub(super) fn join(&mut self, at: SlotAt) {
         let now = self.now;
-        let Some(viewer) = self.viewer(place) else { return };
-        let (true, Some(slot)) = (viewer.out.is_some(), viewer.watching) else { return };
-        let encoding = &mut self.encodings[slot];
-        encoding.joining.push(place);
-        let start = encoding.cached_gop(now).map(|p| (p.index, p.time));
-        let Some((index, time)) = start else {
+        let is_connected = self.viewer(at.place).is_some_and(|v| v.sealer.is_some());
+        let Some(encoding) = self.slot(at).filter(|_| is_connected).and_then(|s| s.watching) else { return };
+        let held = &mut self.encodings[encoding];
+        held.joining.push(at);
+        let Some(first) = held.cached_gop(now).cloned() else {
             self.counters.joins_waiting += 1;
-            self.set_feed(place, Feed::AwaitingKeyframe);
-            self.request_keyframe(slot);
+            self.set_feed(at, Feed::AwaitingKeyframe);
+            self.request_keyframe(encoding);
             return;
         };
         self.counters.joins_cached += 1;
-        if let Some(viewer) = self.viewer(place) {
-            viewer.start(now, slot, index, time);
+        // What the end of the burst maps to: the newest packet that belongs to it.
+        let newest = held.ring.range(first.index, held.passed_on).last().map_or(first.time, |p| p.time);
+        if let Some(slot) = self.slot(at) {
+            slot.start(now, encoding, &first, newest);
         }
-        self.set_feed(place, Feed::CatchingUp { next: index });
-        self.send_sender_report(place);
-        if !self.catching_up.contains(&slot) {
+        self.set_feed(at, Feed::CatchingUp { next: first.index });
+        self.send_sender_reports(at.place);
+        if !self.catching_up.contains(&encoding) {
             if self.catching_up.is_empty() {
                 self.next_burst = now + BURST_INTERVAL;
             }
-            self.catching_up.push(slot);
+            self.catching_up.push(encoding);
         }
-        self.catch_up(place, slot);
+        self.catch_up(at, encoding);
     }
 
-    fn set_feed(&mut self, place: u32, feed: Feed) {
-        if let Some(viewer) = self.viewer(place) {
-            viewer.feed = feed;
+    fn set_feed(&mut self, at: SlotAt, feed: Feed) {
+        if let Some(slot) = self.slot(at) {
+            slot.feed = feed;
         }
     }
 
     /// The next chunk of everybody's burst.
     pub(super) fn continue_bursts(&mut self) {
         self.next_burst = self.now + BURST_INTERVAL;
-        for slot in std::mem::take(&mut self.catching_up) {
-            for place in self.encodings[slot].joining.clone() {
-                self.catch_up(place, slot);
+        for encoding in std::mem::take(&mut self.catching_up) {
+            for at in self.encodings[encoding].joining.clone() {
+                self.catch_up(at, encoding);
             }
-            let mut joining = self.encodings[slot].joining.clone().into_iter();
-            if joining.any(|p| self.viewer(p).is_some_and(|v| matches!(v.feed, Feed::CatchingUp { .. }))) {
-                self.catching_up.push(slot);
+            let mut joining = self.encodings[encoding].joining.clone().into_iter();
+            if joining.any(|at| self.slot(at).is_some_and(|s| matches!(s.feed, Feed::CatchingUp { .. }))) {
+                self.catching_up.push(encoding);
             }
         }
     }
 
-    /// The next chunk of one viewer's burst; live when it has caught up.
-    fn catch_up(&mut self, place: u32, slot: usize) {
-        let Some(Feed::CatchingUp { next }) = self.viewer(place).map(|v| v.feed) else { return };
-        // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this viewer twice.
-        self.pass_on(slot);
-        let encoding = &mut self.encodings[slot];
-        let chunk: Arc<[Packet]> = encoding.ring.range(next, encoding.passed_on).take(BURST_PACKETS).cloned().collect();
-        let next = chunk.last().map_or(encoding.passed_on, |p| p.index + 1);
-        if next >= encoding.passed_on {
-            encoding.joining.retain(|p| *p != place);
-            encoding.live.push(place);
-            self.set_feed(place, Feed::Live);
+    /// The next chunk of one slot's burst; live when it has caught up.
+    fn catch_up(&mut self, at: SlotAt, encoding: usize) {
+        let slot = self.slot(at).filter(|slot| slot.watching == Some(encoding));
+        let Some(Feed::CatchingUp { next }) = slot.map(|slot| slot.feed) else { return };
+        // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice.
+        self.pass_on(encoding);
+        let held = &mut self.encodings[encoding];
+        let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(BURST_PACKETS).cloned().collect();
+        let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
+        if next >= held.passed_on {
+            held.joining.retain(|joining| *joining != at);
+            held.live.push(at);
+            self.set_feed(at, Feed::Live);
         } else {
-            self.set_feed(place, Feed::CatchingUp { next });
+            self.set_feed(at, Feed::CatchingUp { next });
         }
         if !chunk.is_empty() {
-            self.jobs.push_back(Job::media(vec![place], chunk));
+            self.jobs.push_back(Job::media(vec![at], chunk));
         }
     }
 
     /// Passes on what has gathered of an encoding: to other shards, and to the viewers of this one.
-    pub(super) fn pass_on(&mut self, slot: usize) {
-        self.gathering.remove(&slot);
-        let encoding = &mut self.encodings[slot];
-        let packets = encoding.take_pending();
+    pub(super) fn pass_on(&mut self, encoding: usize) {
+        self.gathering.remove(&encoding);
+        let held = &mut self.encodings[encoding];
+        let packets = held.take_pending();
         if packets.is_empty() {
             return;
         }
-        let (id, subscribers) = (encoding.id, encoding.subscribers.clone());
+        let (id, subscribers) = (held.id, held.subscribers.clone());
         let from = self.config.shard;
         for shard in subscribers {
             self.tell(shard, ShardMessage::Batch { encoding: id, from, packets: Arc::clone(&packets) });
         }
-        self.feed(slot, packets);
+        self.feed(encoding, packets);
     }
 
-    fn feed(&mut self, slot: usize, packets: Arc<[Packet]>) {
+    pub(super) fn feed(&mut self, encoding: usize, packets: Arc<[Packet]>) {
         if let Some(first) = packets.iter().find(|p| p.starts_gop) {
-            self.start_waiting(slot, first);
+            self.start_waiting(encoding, first);
         }
-        let live = &self.encodings[slot].live;
+        let live = &self.encodings[encoding].live;
         if !live.is_empty() {
             self.jobs.push_back(Job::media(live.clone(), packets));
         }
     }
 
     /// A keyframe came: those who wait for one begin with it.
-    fn start_waiting(&mut self, slot: usize, first: &Packet) {
+    fn start_waiting(&mut self, encoding: usize, first: &Packet) {
         let now = self.now;
-        for place in self.encodings[slot].joining.clone() {
-            let Some(viewer) = self.viewer(place).filter(|v| v.feed == Feed::AwaitingKeyframe) else { continue };
-            viewer.start(now, slot, first.index, first.time);
-            viewer.feed = Feed::Live;
-            let encoding = &mut self.encodings[slot];
-            encoding.joining.retain(|p| *p != place);
-            encoding.live.push(place);
-            self.send_sender_report(place);
+        for at in self.encodings[encoding].joining.clone() {
+            if self.slot(at).is_some_and(|slot| slot.coming == Some(encoding)) {
+                self.take_over(at, encoding);
+            }
+            let waits = |slot: &&mut Slot| slot.watching == Some(encoding) && slot.feed == Feed::AwaitingKeyframe;
+            let Some(slot) = self.slot(at).filter(waits) else { continue };
+            slot.start(now, encoding, first, first.time);
+            slot.feed = Feed::Live;
+            let held = &mut self.encodings[encoding];
+            held.joining.retain(|joining| *joining != at);
+            held.live.push(at);
+            self.send_sender_reports(at.place);
         }
-    }
-
-    /// Packets from the origin's shard.
-    pub(super) fn take_batch(&mut self, slot: usize, packets: &Arc<[Packet]>) {
-        let encoding = &mut self.encodings[slot];
-        if !encoding.is_watched() {
-            return;
-        }
-        for packet in packets.iter() {
-            encoding.gather(self.now, packet.clone());
-        }
-        let fresh = encoding.take_pending();
-        self.feed(slot, fresh);
-    }
-
-    /// Another shard wants an encoding: it gets the cached GOP, then everything.
-    pub(super) fn subscribed(&mut self, id: EncodingId, to: ShardId) {
-        let (now, from) = (self.now, self.config.shard);
-        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
-        let encoding = &mut self.encodings[slot];
-        if !encoding.subscribers.contains(&to) {
-            encoding.subscribers.push(to);
-        }
-        let start = encoding.cached_gop(now).map_or(encoding.passed_on, |p| p.index);
-        let packets: Arc<[Packet]> = encoding.ring.range(start, encoding.passed_on).cloned().collect();
-        if let Some(clock) = encoding.clock {
-            self.tell(to, ShardMessage::Clock { encoding: id, from, clock });
-        }
-        if !packets.is_empty() {
-            self.tell(to, ShardMessage::Batch { encoding: id, from, packets });
-        }
-        self.update_wanted(slot);
-    }
-
-    pub(super) fn unsubscribed(&mut self, id: EncodingId, from: ShardId) {
-        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
-        self.encodings[slot].subscribers.retain(|s| *s != from);
-        self.update_wanted(slot);
-        self.forget_unwanted(slot);
     }
 
     /// The publisher begins anew: everybody waits for its keyframe.
-    pub(super) fn restarted(&mut self, slot: usize) {
-        self.gathering.remove(&slot);
-        let encoding = &mut self.encodings[slot];
-        encoding.restart();
-        let live = std::mem::take(&mut encoding.live);
-        encoding.joining.extend(live);
-        for place in encoding.joining.clone() {
-            if let Some(viewer) = self.viewer(place) {
-                viewer.feed = Feed::AwaitingKeyframe;
-                viewer.rewriter.forget();
+    pub(super) fn restarted(&mut self, encoding: usize) {
+        self.gathering.remove(&encoding);
+        let held = &mut self.encodings[encoding];
+        held.restart();
+        let live = std::mem::take(&mut held.live);
+        held.joining.extend(live);
+        for at in held.joining.clone() {
+            if let Some(slot) = self.slot(at).filter(|slot| slot.watching == Some(encoding)) {
+                slot.feed = Feed::AwaitingKeyframe;
+                slot.has_sent = false;
+                slot.rewriter.forget();
+                self.report_slot(at);
             }
         }
     }
 
-    /// A viewer has lost the picture: it gets the cached GOP again, within its allowance. False when there is none.
-    pub(super) fn rejoin(&mut self, place: u32, slot: usize) -> bool {
+    /// A slot has lost the picture: it gets the cached GOP again, within its allowance. False when there is none.
+    pub(super) fn rejoin(&mut self, at: SlotAt, encoding: usize) -> bool {
         let now = self.now;
-        let is_cached = self.encodings[slot].cached_gop(now).is_some();
-        let Some(viewer) = self.viewer(place).filter(|_| is_cached) else { return false };
-        if viewer.feed == Feed::Live && viewer.may_rejoin(now) {
-            self.encodings[slot].live.retain(|p| *p != place);
-            self.join(place);
+        let is_cached = self.encodings[encoding].cached_gop(now).is_some();
+        let Some(slot) = self.slot(at).filter(|_| is_cached) else { return false };
+        if slot.feed == Feed::Live && slot.may_rejoin(now) {
+            self.encodings[encoding].live.retain(|live| *live != at);
+            self.join(at);
         }
         true
     }
 
-    /// The first train left for a viewer.
-    pub(super) fn playing(&mut self, place: u32) {
-        if let Some(id) = self.peer(place).map(|p| p.id) {
+    /// The first train since its feed began has left for a slot.
+    pub(super) fn began(&mut self, at: SlotAt) {
+        self.report_slot(at);
+        let is_picture = at.slot != SlotId::Audio;
+        let viewer = self.viewer(at.place).filter(|_| is_picture);
+        let is_first = viewer.is_some_and(|viewer| !std::mem::replace(&mut viewer.is_playing, true));
+        if let (true, Some(id)) = (is_first, self.peer(at.place).map(|p| p.id)) {
             self.notify(Notice::Playing(id));
+        }
+    }
+
+    /// Says how a slot is, where that has changed.
+    pub(super) fn report_slot(&mut self, at: SlotAt) {
+        let Some(Role::Viewer(viewer)) = self.peer(at.place).map(|p| &p.role) else { return };
+        let Some(slot) = viewer.slot(at.slot) else { return };
+        let now = (slot.wish.map(|wish| wish.camera), self.slot_state(slot));
+        if now == slot.told {
+            return;
+        }
+        let (camera, state) = now;
+        if let Some(slot) = self.slot(at) {
+            slot.told = now;
+        }
+        if let Some(peer) = self.peer(at.place).map(|p| p.id) {
+            self.notify(Notice::Slot { peer, slot: at.slot, camera, state });
+        }
+    }
+
+    fn slot_state(&self, slot: &Slot) -> SlotState {
+        let Some(wish) = slot.wish else { return SlotState::Empty };
+        let is_published = self.cameras.get(&wish.camera).is_some_and(|c| c.origin.is_some());
+        let Some(encoding) = slot.watching.filter(|_| is_published) else { return SlotState::NoSignal };
+        let is_flowing = self.encodings[encoding].is_flowing(self.now);
+        match slot.feed {
+            Feed::Live | Feed::CatchingUp { .. } if slot.has_sent && is_flowing => SlotState::Live,
+            _ if is_flowing || self.now < slot.since + PATIENCE => SlotState::Waiting,
+            _ => SlotState::NoSignal,
         }
     }
 }

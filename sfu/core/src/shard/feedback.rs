@@ -2,28 +2,29 @@
 
 use super::Shard;
 use super::drain::Job;
-use crate::fanout::Outbound;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
-use crate::types::{ClockPair, Packet, Ssrc};
+use crate::types::{ClockPair, Packet, SlotId, Ssrc};
+use crate::viewer::SlotAt;
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
         let mut is_answered = false;
         for feedback in rtcp::read(plain) {
             match feedback {
-                Feedback::Nack { ssrc, sequences } if self.sends(place, ssrc) => self.retransmit(place, &sequences),
-                Feedback::KeyframeRequest => {
+                Feedback::Nack { ssrc, sequences } => {
+                    if let Some(at) = self.slot_of(place, ssrc) {
+                        self.retransmit(at, &sequences);
+                    }
+                }
+                Feedback::KeyframeRequest { ssrc } => {
                     self.counters.keyframe_requests_in += 1;
-                    if let Some(slot) = self.viewer(place).and_then(|v| v.watching) {
-                        // The publisher is asked only where the cache cannot help: its keyframe would cost everybody.
-                        if !self.rejoin(place, slot) {
-                            self.request_keyframe(slot);
-                        }
+                    if let Some(at) = self.slot_of(place, ssrc).filter(|at| at.slot != SlotId::Audio) {
+                        self.picture_lost(at);
                     }
                 }
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
-                    if let Some(ours) = self.viewer(place).and_then(|v| v.out.as_ref()).map(Outbound::ssrc) {
+                    if let Some(ours) = self.viewer(place).and_then(|v| v.ssrcs().first().copied()) {
                         self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp));
                     }
                 }
@@ -32,20 +33,31 @@ impl Shard {
         }
     }
 
-    fn sends(&mut self, place: u32, ssrc: Ssrc) -> bool {
-        self.viewer(place).and_then(|v| v.out.as_ref()).is_some_and(|out| out.ssrc() == ssrc)
+    fn slot_of(&mut self, place: u32, ssrc: Ssrc) -> Option<SlotAt> {
+        let slot = self.viewer(place)?.slot_of(ssrc)?;
+        Some(SlotAt { place, slot })
     }
 
-    fn retransmit(&mut self, place: u32, sequences: &[u16]) {
+    /// The publisher is asked only where the cache cannot help: its keyframe would cost everybody.
+    fn picture_lost(&mut self, at: SlotAt) {
+        if let Some(encoding) = self.slot(at).and_then(|slot| slot.watching)
+            && !self.rejoin(at, encoding)
+        {
+            self.request_keyframe(encoding);
+        }
+    }
+
+    fn retransmit(&mut self, at: SlotAt, sequences: &[u16]) {
         let now = self.now;
         let mut found: Vec<(Packet, Place)> = Vec::with_capacity(sequences.len());
         for sequence in sequences {
             self.counters.nacks_in += 1;
-            let Some(viewer) = self.viewer(place) else { return };
-            let resolved = if viewer.may_retransmit(now) { viewer.rewriter.resolve(*sequence) } else { None };
-            let packet = resolved.and_then(|(slot, index, time_offset)| {
-                let packet = self.encodings.get(slot)?.ring.packet(index)?.clone();
-                let time = packet.time.wrapping_add(time_offset);
+            let Some(viewer) = self.viewer(at.place) else { return };
+            let is_allowed = viewer.may_retransmit(now);
+            let slot = viewer.slot(at.slot).filter(|_| is_allowed);
+            let packet = slot.and_then(|slot| slot.rewriter.resolve(*sequence)).and_then(|(source, index, times)| {
+                let packet = self.encodings.get(source)?.ring.packet(index)?.clone();
+                let time = times.map(packet.time);
                 Some((packet, Place { sequence: u64::from(*sequence), time }))
             });
             match packet {
@@ -54,22 +66,28 @@ impl Shard {
             }
         }
         if !found.is_empty() {
-            self.jobs.push_back(Job::again(place, found));
+            self.jobs.push_back(Job::again(at, found));
         }
     }
 
-    /// Tells a viewer the publisher's clock in the viewer's own timestamps. Its NTP time is the publisher's, as of now:
-    /// the receiver takes it for the time of sending.
-    pub(super) fn send_sender_report(&mut self, place: u32) {
+    /// Tells a viewer the publishers' clocks in its own timestamps. Their NTP times are the publishers', as of now: the
+    /// receiver takes them for the time of sending.
+    pub(super) fn send_sender_reports(&mut self, place: u32) {
         let now = self.now;
         let Some(viewer) = self.viewer(place) else { return };
-        let Some(slot) = viewer.watching else { return };
-        viewer.reported_at = Some(now);
-        let Some(clock) = self.encodings[slot].clock.as_ref().map(|clock| clock.at(now)) else { return };
-        let Some(viewer) = self.viewer(place) else { return };
-        let (Some(rtp), Some(out)) = (viewer.rewriter.map_time(clock.rtp), viewer.out.as_ref()) else { return };
-        let pair = ClockPair { ntp: clock.ntp, rtp };
-        let report = rtcp::sender_report(out.ssrc(), pair, out.packets as u32, out.octets as u32);
-        self.send_rtcp(place, &report);
+        let slots = viewer.slot_ids();
+        let mut reports = Vec::new();
+        for id in slots {
+            let Some(slot) = self.viewer(place).and_then(|v| v.slot(id)) else { continue };
+            let (Some(encoding), out) = (slot.watching, &slot.out) else { continue };
+            let (ssrc, packets, octets) = (out.ssrc(), out.packets as u32, out.octets as u32);
+            let Some(clock) = self.encodings[encoding].clock.as_ref().map(|clock| clock.at(now)) else { continue };
+            let slot = self.viewer(place).and_then(|v| v.slot(id));
+            let Some(rtp) = slot.and_then(|slot| slot.rewriter.map_time(clock.rtp)) else { continue };
+            reports.extend(rtcp::sender_report(ssrc, ClockPair { ntp: clock.ntp, rtp }, packets, octets));
+        }
+        if !reports.is_empty() {
+            self.send_rtcp(place, &reports);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! From publishers: packets into encodings, sender reports into clocks; requests to publishers.
 
 use super::{Notice, Origin, Role, Shard, ShardMessage};
+use crate::h264;
 use crate::publisher::{Accepted, Publisher};
 use crate::rtcp::{self, Feedback};
 use crate::source::Received;
-use crate::types::{Clock, EncodingId, Packet};
-use crate::{Rid, h264};
+use crate::types::{Clock, EncodingId, Packet, Track};
 use bytes::Bytes;
 
 /// Distance of indices between the end of a publisher's stream and the beginning of its next.
@@ -33,7 +33,8 @@ impl Shard {
             }
         };
         let is_origin = self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place)));
-        if let (true, Some(slot)) = (is_origin, self.encoding_slots.get(&EncodingId { camera, rid: accepted.rid })) {
+        if let (true, Some(slot)) = (is_origin, self.encoding_slots.get(&EncodingId { camera, track: accepted.track }))
+        {
             self.store(place, *slot, accepted);
         }
     }
@@ -64,12 +65,16 @@ impl Shard {
         }
         let encoding = &mut self.encodings[slot];
         let index = extended.wrapping_add(offset);
-        // The first packet of a picture that starts a GOP, also where a later one came before it.
-        let is_begun = encoding.ring.gop_start().is_some_and(|gop| gop.time == accepted.time && gop.index < index);
-        let starts_gop = h264::start(&accepted.payload) != h264::Start::Other && !is_begun;
-        let packet =
-            Packet { index, time: accepted.time, marker: accepted.marker, starts_gop, payload: accepted.payload };
-        if encoding.gather(self.now, packet) {
+        let Accepted { time, marker, codec, payload, track, .. } = accepted;
+        let starts_gop = match track {
+            Track::Audio => true,
+            Track::Video(_) => {
+                // The first packet of a picture that starts a GOP, also where a later one came before it.
+                let is_begun = encoding.ring.gop_start().is_some_and(|gop| gop.time == time && gop.index < index);
+                h264::start(&payload) != h264::Start::Other && !is_begun
+            }
+        };
+        if encoding.gather(self.now, Packet { index, time, marker, starts_gop, codec, payload }) {
             self.pass_on(slot);
         } else if let Some(due) = self.encodings[slot].due() {
             self.gathering.insert(slot, due);
@@ -85,10 +90,10 @@ impl Shard {
                     let camera = publisher.camera;
                     let Some(stream) = publisher.stream(ssrc) else { continue };
                     stream.source.sender_report(now, pair);
-                    let id = EncodingId { camera, rid: stream.rid };
+                    let (id, rate) = (EncodingId { camera, track: stream.track }, stream.codec.clock_rate());
                     let Some(slot) = self.encoding_slots.get(&id) else { continue };
                     let encoding = &mut self.encodings[*slot];
-                    let clock = Clock { pair, came: now };
+                    let clock = Clock { pair, came: now, rate };
                     encoding.clock = Some(clock);
                     let from = self.config.shard;
                     for shard in encoding.subscribers.clone() {
@@ -135,17 +140,20 @@ impl Shard {
     /// Asks the publisher, or the shard that it is connected to.
     pub(super) fn ask_for_keyframe(&mut self, slot: usize) {
         let encoding = self.encodings[slot].id;
+        if encoding.track == Track::Audio {
+            return;
+        }
         match self.cameras.get(&encoding.camera).and_then(|c| c.origin) {
-            Some(Origin::Here(place)) => self.send_picture_loss(place, encoding.rid),
+            Some(Origin::Here(place)) => self.send_picture_loss(place, encoding.track),
             Some(Origin::Shard(shard)) => self.tell(shard, ShardMessage::KeyframeRequest { encoding }),
             None => {}
         }
     }
 
-    fn send_picture_loss(&mut self, place: u32, rid: Rid) {
+    fn send_picture_loss(&mut self, place: u32, track: Track) {
         let Some(publisher) = self.publisher(place) else { return };
         let ours = publisher.ssrc;
-        if let Some((media, _)) = publisher.media_of(rid) {
+        if let Some((media, _)) = publisher.media_of(track) {
             self.counters.keyframe_requests_out += 1;
             self.send_rtcp(place, &rtcp::picture_loss(ours, media));
         }

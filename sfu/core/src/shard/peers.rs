@@ -2,13 +2,11 @@
 
 use super::{Ended, Input, NewPeer, NewRole, Notice, Origin, Output, Peer, Role, Shard, ShardMessage};
 use crate::dtls::Progress;
-use crate::fanout::Outbound;
-use crate::ice::BindingRequest;
+use crate::ice::{BindingRequest, Credentials};
 use crate::publisher::Publisher;
-use crate::rtp::HeaderTemplate;
 use crate::srtp::Session;
 use crate::types::{CameraKey, EncodingId, ShardId};
-use crate::viewer::Viewer;
+use crate::viewer::{SlotAt, Viewer};
 use crate::{rtcp, rtp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,17 +21,13 @@ impl Shard {
         if self.by_id.contains_key(&new.id) {
             return;
         }
-        let role = match new.role {
+        let (role, show) = match new.role {
             NewRole::Publisher { camera, media, ssrc } => {
-                Role::Publisher(Box::new(Publisher::new(camera, media, ssrc)))
+                (Role::Publisher(Box::new(Publisher::new(camera, media, ssrc))), Vec::new())
             }
-            NewRole::Viewer { camera, max, media, first_sequence } => {
-                Role::Viewer(Box::new(Viewer::new(camera, max, media, first_sequence)))
+            NewRole::Viewer { show, media, first_sequence } => {
+                (Role::Viewer(Box::new(Viewer::new(self.now, &media, first_sequence))), show)
             }
-        };
-        let camera = match &role {
-            Role::Viewer(viewer) => Some(viewer.camera),
-            Role::Publisher(_) => None,
         };
         if self.by_id.is_empty() {
             self.next_tick = self.now;
@@ -48,6 +42,7 @@ impl Shard {
         self.peers[place as usize] = Some(Peer {
             id: new.id,
             ice: new.ice,
+            ice_next: None,
             fingerprint: new.fingerprint,
             address: None,
             validated: Vec::new(),
@@ -58,10 +53,20 @@ impl Shard {
             rtcp_out: None,
             role,
         });
-        if let Some(camera) = camera {
-            self.cameras.entry(camera).or_default().viewers.push(place);
-            self.choose_encoding(place);
+        for (slot, wish) in show {
+            self.show(SlotAt { place, slot }, Some(wish));
         }
+    }
+
+    /// Gives a peer new credentials beside those that it uses.
+    pub(super) fn restart(&mut self, id: crate::PeerId, ice: Credentials) {
+        let Some(place) = self.by_id.get(&id).copied() else { return };
+        let ufrag = ice.ufrag.clone();
+        let unused = self.peer_mut(place).and_then(|peer| peer.ice_next.replace(ice));
+        if let Some(unused) = unused {
+            self.by_ufrag.remove(&unused.ufrag);
+        }
+        self.by_ufrag.insert(ufrag, place);
     }
 
     /// Ends a connection, saying good-bye.
@@ -69,7 +74,9 @@ impl Shard {
         self.say_goodbye(place);
         let Some(peer) = self.peers.get_mut(place as usize).and_then(Option::take) else { return };
         self.by_id.remove(&peer.id);
-        self.by_ufrag.remove(&peer.ice.ufrag);
+        for ice in std::iter::once(&peer.ice).chain(&peer.ice_next) {
+            self.by_ufrag.remove(&ice.ufrag);
+        }
         for address in &peer.validated {
             if self.by_address.get(address) == Some(&place) {
                 self.by_address.remove(address);
@@ -87,12 +94,10 @@ impl Shard {
     fn say_goodbye(&mut self, place: u32) {
         let Some(peer) = self.peer(place) else { return };
         let ours = match &peer.role {
-            Role::Viewer(viewer) => viewer.out.as_ref().map(Outbound::ssrc),
-            Role::Publisher(publisher) => Some(publisher.ssrc),
+            Role::Viewer(viewer) => viewer.ssrcs(),
+            Role::Publisher(publisher) => vec![publisher.ssrc],
         };
-        if let Some(ours) = ours {
-            self.send_rtcp(place, &rtcp::goodbye(&[ours]));
-        }
+        self.send_rtcp(place, &rtcp::goodbye(&ours));
         self.dtls.close(self.now, place);
         self.send_dtls();
     }
@@ -101,7 +106,7 @@ impl Shard {
         self.publishers.retain(|p| *p != place);
         if self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place))) {
             self.set_origin(camera, None, &[]);
-            let message = ShardMessage::Origin { camera, from: self.config.shard, encodings: None };
+            let message = ShardMessage::Origin { camera, from: self.config.shard, tracks: None };
             self.outputs.push_back(Output::ToAllShards(message));
             self.notify(Notice::Unpublished(id, camera));
         }
@@ -133,11 +138,19 @@ impl Shard {
             self.counters.refused_stun += 1;
             return;
         };
-        let Some(reply) = request.answer(&peer.ice, from, self.provider.crypto()) else {
+        let is_next = peer.ice_next.as_ref().is_some_and(|next| next.ufrag == request.ufrag);
+        let ours = peer.ice_next.as_ref().filter(|_| is_next).unwrap_or(&peer.ice);
+        let Some(reply) = request.answer(ours, from, self.provider.crypto()) else {
             self.counters.refused_stun += 1;
             return;
         };
         peer.heard = now;
+        if let Some(next) = peer.ice_next.take_if(|_| is_next) {
+            // The peer acts on the restart: what it used before is over, and the pair it checks first is its pair.
+            let before = std::mem::replace(&mut peer.ice, next);
+            self.by_ufrag.remove(&before.ufrag);
+            peer.address = Some(from);
+        }
         if !peer.validated.contains(&from) {
             let spare = peer.validated.iter().position(|known| Some(*known) != peer.address);
             if let (Some(spare), true) = (spare, peer.validated.len() == MAX_VALIDATED) {
@@ -187,24 +200,23 @@ impl Shard {
         self.handshaking.retain(|p| *p != place);
         match &mut peer.role {
             Role::Viewer(viewer) => {
-                let media = &viewer.media;
-                let types = media.payload_types;
-                let header = HeaderTemplate::new(media.ssrc, types.media, media.extensions);
-                let rtx = types.rtx.map(|rtx| HeaderTemplate::new(media.rtx_ssrc, rtx, media.extensions));
-                viewer.out = Some(Outbound::new(session.sealer, header, rtx));
+                viewer.sealer = Some(session.sealer);
+                let slots = viewer.slot_ids();
                 self.notify(Notice::Connected(id));
-                self.join(place);
+                for slot in slots {
+                    self.join(SlotAt { place, slot });
+                }
             }
             Role::Publisher(publisher) => {
-                let (camera, encodings) = (publisher.camera, publisher.media.encodings.clone());
+                let (camera, tracks) = (publisher.camera, publisher.media.tracks());
                 self.publishers.push(place);
                 // The other shards first: whoever hears the notice may end an older publisher there.
-                let told = Some(encodings.clone());
-                let message = ShardMessage::Origin { camera, from: self.config.shard, encodings: told };
+                let told = Some(tracks.clone());
+                let message = ShardMessage::Origin { camera, from: self.config.shard, tracks: told };
                 self.outputs.push_back(Output::ToAllShards(message));
                 self.notify(Notice::Connected(id));
                 self.notify(Notice::Published(id, camera));
-                self.set_origin(camera, Some(Origin::Here(place)), &encodings);
+                self.set_origin(camera, Some(Origin::Here(place)), &tracks);
             }
         }
     }
@@ -261,10 +273,10 @@ impl Shard {
     /// Hears another shard.
     pub(super) fn hear(&mut self, message: ShardMessage) {
         match message {
-            ShardMessage::Origin { camera, from, encodings: Some(encodings) } => {
-                self.set_origin(camera, Some(Origin::Shard(from)), &encodings);
+            ShardMessage::Origin { camera, from, tracks: Some(tracks) } => {
+                self.set_origin(camera, Some(Origin::Shard(from)), &tracks);
             }
-            ShardMessage::Origin { camera, from, encodings: None } => {
+            ShardMessage::Origin { camera, from, tracks: None } => {
                 if self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Shard(from))) {
                     self.set_origin(camera, None, &[]);
                 }
@@ -300,6 +312,8 @@ impl std::fmt::Debug for Input<'_> {
         match self {
             Self::Datagram { from, bytes } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
             Self::Connect(peer) => write!(f, "Connect({:?})", peer.id),
+            Self::Change(change) => write!(f, "{change:?}"),
+            Self::Restart { peer, .. } => write!(f, "Restart({peer:?})"),
             Self::Disconnect(id) => write!(f, "Disconnect({id:?})"),
             Self::FromShard(message) => write!(f, "FromShard({message:?})"),
             Self::Timeout => f.write_str("Timeout"),

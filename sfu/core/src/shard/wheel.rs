@@ -1,6 +1,7 @@
 //! What happens with time: one wheel for all peers, each visited once a second, spread over its slots.
 
 use super::{Ended, Role, Shard};
+use crate::viewer::SlotAt;
 use std::time::Duration;
 
 /// Slots of the wheel.
@@ -57,9 +58,13 @@ impl Shard {
         if is_up && now >= peer.heard + self.config.silence_timeout {
             return self.remove(place, Ended::Silent);
         }
-        match &peer.role {
-            Role::Viewer(_) => self.send_sender_report(place),
-            Role::Publisher(_) => self.report_reception(place),
+        let slots = match &peer.role {
+            Role::Publisher(_) => return self.report_reception(place),
+            Role::Viewer(viewer) => viewer.slot_ids(),
+        };
+        self.send_sender_reports(place);
+        for slot in slots {
+            self.report_slot(SlotAt { place, slot });
         }
     }
 

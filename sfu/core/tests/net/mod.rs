@@ -8,10 +8,10 @@ use peer::{Identity, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
 use sfu_core::ice::Credentials;
-use sfu_core::sdp::{Local, Offer};
+use sfu_core::sdp::{Local, MAX_SLOTS, Offer, ViewTerms};
 use sfu_core::{
-    Arena, CameraKey, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId, ShardMessage, Ssrc,
-    dtls,
+    Arena, CameraKey, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId, ShardMessage,
+    SlotId, Ssrc, Subscription, Track, dtls,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -118,7 +118,7 @@ impl Net {
         let at = self.add(
             shard,
             |local| {
-                let (media, answer) = Offer::parse(&offer).expect("sdp").publish(local).expect("answered");
+                let (media, answer) = Offer::parse(&offer).expect("sdp").publish(local, true).expect("answered");
                 (NewRole::Publisher { camera: CAMERA, media, ssrc: Ssrc(77) }, answer)
             },
             false,
@@ -130,16 +130,26 @@ impl Net {
     /// A viewer of at most `max`, not connected yet.
     pub fn join(&mut self, shard: usize, max: &str, cm: bool) -> usize {
         let offer = view_offer(&self.identity.fingerprint().to_string());
-        let ssrc = 1_000_000 + self.next_peer as u32;
+        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid(max) })];
+        self.join_with(shard, &offer, show, cm)
+    }
+
+    /// A viewer with this offer, not connected yet.
+    pub fn join_with(&mut self, shard: usize, offer: &str, show: Vec<(SlotId, Subscription)>, cm: bool) -> usize {
+        let terms = ViewTerms { slots: MAX_SLOTS, ssrcs: (self.next_peer as u32 + 1) << 7 };
         self.add(
             shard,
             |local| {
-                let parsed = Offer::parse(&offer).expect("sdp");
-                let (media, answer) = parsed.view(local, Ssrc(ssrc), Ssrc(ssrc ^ 0x8000_0000)).expect("answered");
-                (NewRole::Viewer { camera: CAMERA, max: rid(max), media, first_sequence: 0x7ff0 }, answer)
+                let (media, answer) = Offer::parse(offer).expect("sdp").view(local, terms).expect("answered");
+                (NewRole::Viewer { show, media, first_sequence: 0x7ff0 }, answer)
             },
             cm,
         )
+    }
+
+    /// The SSRC of what a viewer is shown in a slot.
+    pub fn ssrc(at: usize, slot: u32) -> Ssrc {
+        Ssrc(((at as u32 + 1) << 7) + 1 + slot)
     }
 
     /// A connected viewer.
@@ -239,7 +249,7 @@ impl Net {
     /// Whether the encoding was last said to be wanted.
     pub fn is_wanted(&self, name: &str) -> bool {
         let said = |n: &Notice| match n {
-            Notice::Wanted(encoding, wanted) if encoding.rid == rid(name) => Some(*wanted),
+            Notice::Wanted(encoding, wanted) if encoding.track == Track::Video(rid(name)) => Some(*wanted),
             _ => None,
         };
         self.notices.iter().rev().find_map(|(_, n)| said(n)).unwrap_or(false)

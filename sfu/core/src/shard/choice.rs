@@ -1,0 +1,255 @@
+//! Who watches which encoding: what slots wish, what cameras have, and what shards ask of each other for it.
+
+use super::{Camera, Change, Origin, Shard, ShardMessage};
+use crate::encoding::Encoding;
+use crate::types::{CameraKey, EncodingId, Packet, ShardId, SlotId, Subscription, Track};
+use crate::viewer::{Feed, SlotAt, Viewer};
+use std::sync::Arc;
+
+impl Shard {
+    fn encoding_slot(&mut self, id: EncodingId) -> usize {
+        *self.encoding_slots.entry(id).or_insert_with(|| {
+            self.encodings.push(Encoding::new(id, self.config.ring_bytes));
+            self.encodings.len() - 1
+        })
+    }
+
+    /// A camera's publisher came, moved or left.
+    pub(super) fn set_origin(&mut self, camera: CameraKey, origin: Option<Origin>, tracks: &[Track]) {
+        let slots: Vec<usize> =
+            tracks.iter().map(|track| self.encoding_slot(EncodingId { camera, track: *track })).collect();
+        let known = self.cameras.entry(camera).or_default();
+        known.origin = origin;
+        let before = known.encodings.clone();
+        if origin.is_some() {
+            known.encodings = slots;
+        }
+        let (slots, viewers) = (known.encodings.clone(), known.viewers.clone());
+        // What a former origin left is neither to be shown any more nor to be taken for the new one's.
+        for slot in before {
+            self.restarted(slot);
+        }
+        for slot in slots {
+            self.encodings[slot].subscribers.clear();
+            self.encodings[slot].is_wanted = false;
+            self.update_wanted(slot);
+            if let (Some(Origin::Shard(shard)), true) = (origin, self.encodings[slot].is_watched()) {
+                self.subscribe(shard, slot);
+            }
+        }
+        let now = self.now;
+        for at in viewers {
+            if let Some(slot) = self.slot(at) {
+                slot.since = now;
+            }
+            self.choose_encoding(at);
+            self.report_slot(at);
+        }
+    }
+
+    fn subscribe(&mut self, shard: ShardId, slot: usize) {
+        let message = ShardMessage::Subscribe { encoding: self.encodings[slot].id, from: self.config.shard };
+        self.tell(shard, message);
+    }
+
+    /// A viewer wishes to be shown other things, or its grant has another end.
+    pub(super) fn change(&mut self, change: Change) {
+        let Some(place) = self.by_id.get(&change.peer).copied() else { return };
+        if let Some(peer) = self.peer_mut(place) {
+            peer.until = change.until;
+        }
+        for (slot, wish) in change.slots {
+            self.show(SlotAt { place, slot }, wish);
+        }
+    }
+
+    /// Shows something else in a slot from now on; nothing of what it showed before leaves any more.
+    pub(super) fn show(&mut self, at: SlotAt, wish: Option<Subscription>) {
+        let now = self.now;
+        let Some(slot) = self.slot(at).filter(|slot| slot.wish != wish) else { return };
+        let before = std::mem::replace(&mut slot.wish, wish);
+        let (old, new) = (before.map(|w| w.camera), wish.map(|w| w.camera));
+        if old != new {
+            slot.since = now;
+            slot.has_sent = false;
+            if let Some(camera) = old.and_then(|camera| self.cameras.get_mut(&camera)) {
+                camera.viewers.retain(|viewer| *viewer != at);
+            }
+            if let Some(camera) = new {
+                self.cameras.entry(camera).or_default().viewers.push(at);
+            }
+        }
+        self.choose_encoding(at);
+        self.report_slot(at);
+    }
+
+    /// What a slot can best be shown of a camera.
+    fn best_encoding(&self, camera: &Camera, slot: SlotId, wish: Subscription) -> Option<usize> {
+        let rank = |at: &usize| match (slot, self.encodings[*at].id.track) {
+            (SlotId::Video(_), Track::Video(rid)) => Some(rid.rank()).filter(|rank| *rank <= wish.max.rank()),
+            (SlotId::Audio, Track::Audio) => Some(0),
+            _ => None,
+        };
+        camera.encodings.iter().filter(|at| rank(at).is_some()).max_by_key(|at| rank(at)).copied()
+    }
+
+    /// Lets a slot watch the encoding that fits it best, if that is not so already.
+    ///
+    /// Another encoding of the same camera takes over with a keyframe: at once from the cached GOP, else when one comes,
+    /// and until then the one that plays goes on.
+    fn choose_encoding(&mut self, at: SlotAt) {
+        let now = self.now;
+        let Some((wish, watching, coming, feed)) = self.slot(at).map(|s| (s.wish, s.watching, s.coming, s.feed)) else {
+            return;
+        };
+        let best = wish.and_then(|w| self.cameras.get(&w.camera).and_then(|c| self.best_encoding(c, at.slot, w)));
+        if let Some(coming) = coming.filter(|coming| Some(*coming) != best) {
+            self.unwatch(at, coming);
+            self.set_coming(at, None);
+        }
+        if watching == best || (coming.is_some() && coming == best) {
+            return;
+        }
+        let camera_of = |encoding: usize| self.encodings[encoding].id.camera;
+        let waits = match (watching, best) {
+            (Some(old), Some(new)) if camera_of(old) == camera_of(new) => {
+                feed == Feed::Live && self.encodings[new].cached_gop(now).is_none()
+            }
+            _ => false,
+        };
+        if let (true, Some(best)) = (waits, best) {
+            self.set_coming(at, Some(best));
+            self.watch(best);
+            self.encodings[best].joining.push(at);
+            self.request_keyframe(best);
+            return;
+        }
+        if let Some(before) = watching {
+            self.unwatch(at, before);
+        }
+        if let Some(slot) = self.slot(at) {
+            slot.watching = best;
+            slot.feed = Feed::Idle;
+        }
+        if let Some(best) = best {
+            self.watch(best);
+            self.join(at);
+        }
+    }
+
+    fn set_coming(&mut self, at: SlotAt, coming: Option<usize>) {
+        if let Some(slot) = self.slot(at) {
+            slot.coming = coming;
+        }
+    }
+
+    /// The encoding that a slot waited for has a keyframe: it takes over, the slot awaiting that keyframe.
+    pub(super) fn take_over(&mut self, at: SlotAt, encoding: usize) {
+        let Some(slot) = self.slot(at) else { return };
+        slot.coming = None;
+        slot.feed = Feed::AwaitingKeyframe;
+        if let Some(before) = slot.watching.replace(encoding) {
+            self.unwatch(at, before);
+        }
+    }
+
+    /// One slot more shows an encoding, or waits for it.
+    fn watch(&mut self, encoding: usize) {
+        let held = &mut self.encodings[encoding];
+        held.watchers += 1;
+        if held.watchers > 1 {
+            return;
+        }
+        let was_lingering = held.lingers_until.take().is_some();
+        let origin = self.cameras.get(&held.id.camera).and_then(|c| c.origin);
+        if let (Some(Origin::Shard(shard)), false) = (origin, was_lingering) {
+            self.subscribe(shard, encoding);
+        }
+        self.update_wanted(encoding);
+    }
+
+    fn unwatch(&mut self, at: SlotAt, encoding: usize) {
+        let linger = self.now + self.config.linger;
+        let held = &mut self.encodings[encoding];
+        held.live.retain(|live| *live != at);
+        held.joining.retain(|joining| *joining != at);
+        held.watchers -= 1;
+        if held.watchers == 0 {
+            held.lingers_until = Some(linger);
+        }
+    }
+
+    pub(super) fn viewer_left(&mut self, place: u32, viewer: &Viewer) {
+        for id in viewer.slot_ids() {
+            let (at, Some(slot)) = (SlotAt { place, slot: id }, viewer.slot(id)) else { continue };
+            if let Some(camera) = slot.wish.and_then(|wish| self.cameras.get_mut(&wish.camera)) {
+                camera.viewers.retain(|viewer| *viewer != at);
+            }
+            for encoding in slot.watching.iter().chain(&slot.coming) {
+                self.unwatch(at, *encoding);
+            }
+        }
+    }
+
+    /// An encoding has lingered long enough: nobody wants it.
+    pub(super) fn let_go(&mut self, slot: usize) {
+        self.encodings[slot].lingers_until = None;
+        let id = self.encodings[slot].id;
+        match self.cameras.get(&id.camera).and_then(|c| c.origin) {
+            Some(Origin::Shard(shard)) => {
+                self.encodings[slot].restart();
+                self.tell(shard, ShardMessage::Unsubscribe { encoding: id, from: self.config.shard });
+            }
+            _ => self.update_wanted(slot),
+        }
+        self.forget_unwanted(slot);
+    }
+
+    /// What an encoding that nobody wants holds would be stale when somebody does.
+    fn forget_unwanted(&mut self, slot: usize) {
+        let encoding = &mut self.encodings[slot];
+        if !encoding.is_watched() && encoding.subscribers.is_empty() {
+            encoding.restart();
+            self.gathering.remove(&slot);
+        }
+    }
+
+    /// Packets from the origin's shard.
+    pub(super) fn take_batch(&mut self, slot: usize, packets: &Arc<[Packet]>) {
+        let encoding = &mut self.encodings[slot];
+        if !encoding.is_watched() {
+            return;
+        }
+        for packet in packets.iter() {
+            encoding.gather(self.now, packet.clone());
+        }
+        let fresh = encoding.take_pending();
+        self.feed(slot, fresh);
+    }
+
+    /// Another shard wants an encoding: it gets the cached GOP, then everything.
+    pub(super) fn subscribed(&mut self, id: EncodingId, to: ShardId) {
+        let (now, from) = (self.now, self.config.shard);
+        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
+        let encoding = &mut self.encodings[slot];
+        if !encoding.subscribers.contains(&to) {
+            encoding.subscribers.push(to);
+        }
+        let start = encoding.cached_gop(now).map_or(encoding.passed_on, |p| p.index);
+        let packets: Arc<[Packet]> = encoding.ring.range(start, encoding.passed_on).cloned().collect();
+        if let Some(clock) = encoding.clock {
+            self.tell(to, ShardMessage::Clock { encoding: id, from, clock });
+        }
+        if !packets.is_empty() {
+            self.tell(to, ShardMessage::Batch { encoding: id, from, packets });
+        }
+        self.update_wanted(slot);
+    }
+
+    pub(super) fn unsubscribed(&mut self, id: EncodingId, from: ShardId) {
+        let Some(slot) = self.encoding_slots.get(&id).copied() else { return };
+        self.encodings[slot].subscribers.retain(|s| *s != from);
+        self.update_wanted(slot);
+        self.forget_unwanted(slot);
+    }
+}
