@@ -11,7 +11,8 @@ use cluster::{
 };
 use protocol::{
     CameraId, ConnectionId, NodeId, Problem, Rid, SessionId,
-    node::{Answer, NodeRecord, NodeState, Publish, View},
+    grant::CameraGrant,
+    node::{Answer, NodeRecord, NodeState, Publish, Show, View},
 };
 use std::net::SocketAddr;
 
@@ -36,14 +37,20 @@ fn ids() -> (ConnectionId, SessionId, CameraId) {
     (ConnectionId::from_random([1; 16]), session, CameraId(session.0))
 }
 
+fn view(connection: ConnectionId, session: SessionId, camera: CameraId) -> View {
+    let show = vec![Some(Show { camera, max: Rid::low() })];
+    let granted = vec![CameraGrant { id: camera, max: Rid::low(), audio: false }];
+    View { connection, session, granted, slots: 1, show, listen: None, until: 0, offer: "v=0".into() }
+}
+
 #[tokio::test]
 async fn answers_problems_and_nonsense_are_told_apart() {
     let (connection, session, camera) = ids();
     let (client, node) = (NodeClient::new(None).expect("no files to read"), node());
-    let publish = Publish { connection, session, camera, max: Rid::low(), until: 0, offer: "v=0".into() };
+    let publish = Publish { connection, session, camera, max: Rid::low(), audio: false, until: 0, offer: "v=0".into() };
     assert_eq!(client.publish(&node, &publish).await.expect("201").answer, "v=0");
 
-    let view = View { connection, session, camera, max: Rid::low(), until: 0, offer: "v=0".into() };
+    let view = view(connection, session, camera);
     let Err(NodeError::Refused(problem)) = client.view(&node, &view).await else { panic!("it refuses") };
     assert_eq!((problem.status, problem.code.as_str()), (406, "no_codec"));
 

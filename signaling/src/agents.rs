@@ -1,7 +1,8 @@
 //! The agents connected here, and what is on its way to them. Invariant: at most one socket a subject; a socket that
 //! does not read is let go, never waited for.
 
-use protocol::{CameraId, Rid};
+use crate::wanted::Wish;
+use protocol::CameraId;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,8 +15,8 @@ const QUEUE: usize = 256;
 /// For the task that holds an agent's socket.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// The encodings of a camera to send from now on.
-    Wanted(CameraId, Vec<Rid>),
+    /// What of a camera to send from now on.
+    Wanted(CameraId, Wish),
     /// A renewed grant; not verified yet.
     Renewed(String),
 }

@@ -26,7 +26,7 @@ pub(crate) async fn list(State(service): State<Signaling>, headers: HeaderMap) -
 
 /// A camera that nobody has announced yet has an empty name and no encodings.
 fn listed(grant: &CameraGrant, known: Known) -> Listed {
-    let unknown = || Camera { id: grant.id, name: String::new(), encodings: Vec::new() };
+    let unknown = || Camera { id: grant.id, name: String::new(), encodings: Vec::new(), audio: None };
     let mut camera = known.description.unwrap_or_else(unknown);
     camera.encodings.retain(|e| e.rid.rank() <= grant.max.rank());
     Listed { camera, live: known.origin.is_some() }

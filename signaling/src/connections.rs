@@ -15,8 +15,8 @@ use axum::{
 use cluster::{ConnectionRecord, placement};
 use protocol::{
     CameraId, ConnectionId, Rid,
-    grant::{Audience, Claims},
-    node::{Answer, NodeRecord, Publish, View},
+    grant::{Audience, CameraGrant, Claims},
+    node::{Answer, NodeRecord, Publish, Show, View},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
@@ -38,13 +38,13 @@ pub(crate) async fn publish(
 ) -> Result<Response, Failure> {
     let claims = service.claims(request.headers(), Audience::Publish)?;
     let camera = camera_id(camera)?;
-    let max = granted(&claims, camera)?.max.clone();
+    let CameraGrant { max, audio, .. } = granted(&claims, camera)?.clone();
     let offer = offer(request).await?;
     let nodes = service.0.directory.nodes().await?;
     let node = placement::publisher(camera, &nodes).ok_or(Failure::NoNode)?;
     let record = record(&claims, camera, node);
     let connection = record.connection;
-    let request = Publish { connection, session: claims.sid, camera, max, until: claims.exp, offer };
+    let request = Publish { connection, session: claims.sid, camera, max, audio, until: claims.exp, offer };
     let call = service.0.nodes.publish(node, &request);
     service.open(record, call).await
 }
@@ -57,7 +57,7 @@ pub(crate) async fn view(
 ) -> Result<Response, Failure> {
     let claims = service.claims(request.headers(), Audience::View)?;
     let camera = camera_id(camera)?;
-    let granted = granted(&claims, camera)?;
+    let granted = granted(&claims, camera)?.clone();
     let wish = Query::<Wish>::try_from_uri(request.uri()).map_err(|e| Failure::Query(e.body_text()))?.0;
     let max = wish.rid.filter(|rid| rid.rank() <= granted.max.rank()).unwrap_or_else(|| granted.max.clone());
     let offer = offer(request).await?;
@@ -66,7 +66,10 @@ pub(crate) async fn view(
     let node = placement::viewer(camera, origin.as_ref(), &nodes).ok_or(Failure::NoNode)?;
     let record = record(&claims, camera, node);
     let connection = record.connection;
-    let request = View { connection, session: claims.sid, camera, max, until: claims.exp, offer };
+    let listen = granted.audio.then_some(camera);
+    let show = vec![Some(Show { camera, max })];
+    let (session, until) = (claims.sid, claims.exp);
+    let request = View { connection, session, granted: vec![granted], slots: 1, show, listen, until, offer };
     let call = service.0.nodes.view(node, &request);
     service.open(record, call).await
 }

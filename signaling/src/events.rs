@@ -1,9 +1,9 @@
 //! Follows the event bus. Invariant: what is lost to a slow follower is repaired by itself: nodes repeat what they want
 //! every 10 s, issuers are asked again, and records of ended connections lapse with their grants.
 
-use crate::{Signaling, agents::Command};
+use crate::{Signaling, agents::Command, wanted::Wish};
 use cluster::{Received, Subscription};
-use protocol::{CameraId, NodeId, Rid, event::Event};
+use protocol::{CameraId, NodeId, event::Event};
 
 pub(crate) async fn follow(service: Signaling, mut events: Subscription) {
     while let Some(received) = events.next().await {
@@ -21,7 +21,9 @@ pub(crate) async fn follow(service: Signaling, mut events: Subscription) {
 impl Signaling {
     async fn handle(&self, event: Event) -> Result<(), cluster::Error> {
         match event {
-            Event::Wanted { camera, node, encodings } => self.want(camera, &node, encodings).await?,
+            Event::Wanted { camera, node, encodings, audio } => {
+                self.want(camera, &node, Wish { encodings, audio }).await?;
+            }
             Event::Unpublished { camera, node } => self.0.wanted.forget(camera, &node),
             Event::Ended { connection } => {
                 self.0.directory.remove_connection(connection).await?;
@@ -34,11 +36,11 @@ impl Signaling {
 
     /// Only the camera's present origin may say what is wanted. The table is written first, so that an agent that
     /// connects just now reads there what it missed here.
-    async fn want(&self, camera: CameraId, node: &NodeId, encodings: Vec<Rid>) -> Result<(), cluster::Error> {
+    async fn want(&self, camera: CameraId, node: &NodeId, wish: Wish) -> Result<(), cluster::Error> {
         match self.0.directory.origin(camera).await? {
             Some(origin) if origin.node == *node => {
-                self.0.wanted.set(camera, origin, encodings.clone());
-                self.0.agents.tell_camera(camera, &Command::Wanted(camera, encodings));
+                self.0.wanted.set(camera, origin, wish.clone());
+                self.0.agents.tell_camera(camera, &Command::Wanted(camera, wish));
             }
             _ => tracing::debug!(%camera, %node, "wanted by a node that is not the origin"),
         }

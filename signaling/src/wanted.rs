@@ -1,4 +1,4 @@
-//! Which encodings each camera's origin wants, as last heard. Invariant: an entry is told only while the claim that it
+//! What each camera's origin wants to receive, as last heard. Invariant: an entry is told only while the claim that it
 //! was heard under is the camera's origin still.
 
 use cluster::Origin;
@@ -14,7 +14,16 @@ pub(crate) struct Wanted(Mutex<HashMap<CameraId, Entry>>);
 
 struct Entry {
     origin: Origin,
-    encodings: Vec<Rid>,
+    wish: Wish,
+}
+
+/// What of a camera is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    /// All encodings that are.
+    pub(crate) encodings: Vec<Rid>,
+    /// Whether its sound is.
+    pub(crate) audio: bool,
 }
 
 impl Wanted {
@@ -23,8 +32,8 @@ impl Wanted {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set(&self, camera: CameraId, origin: Origin, encodings: Vec<Rid>) {
-        self.entries().insert(camera, Entry { origin, encodings });
+    pub(crate) fn set(&self, camera: CameraId, origin: Origin, wish: Wish) {
+        self.entries().insert(camera, Entry { origin, wish });
     }
 
     /// Forgets what a former origin wanted.
@@ -36,7 +45,7 @@ impl Wanted {
     }
 
     /// What the camera's present origin wants, if it has said.
-    pub(crate) fn of(&self, camera: CameraId, origin: Option<&Origin>) -> Option<Vec<Rid>> {
-        self.entries().get(&camera).filter(|e| Some(&e.origin) == origin).map(|e| e.encodings.clone())
+    pub(crate) fn of(&self, camera: CameraId, origin: Option<&Origin>) -> Option<Wish> {
+        self.entries().get(&camera).filter(|e| Some(&e.origin) == origin).map(|e| e.wish.clone())
     }
 }

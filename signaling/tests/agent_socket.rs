@@ -36,7 +36,8 @@ impl Agent {
     async fn greet(stage: &Stage, token: &str, version: u32, cameras: &[CameraId]) -> Self {
         let mut agent = Self::connect(stage, token, Some(SUBPROTOCOL)).await.expect("upgraded");
         let encodings = vec![Encoding { rid: Rid::low(), width: None, height: None }];
-        let describe = |id: &CameraId| Camera { id: *id, name: "gate".into(), encodings: encodings.clone() };
+        let describe =
+            |id: &CameraId| Camera { id: *id, name: "gate".into(), encodings: encodings.clone(), audio: None };
         let cameras = cameras.iter().map(describe).collect();
         agent.say(&Up::Hello { version, software: "test".into(), cameras }).await;
         agent
@@ -88,13 +89,17 @@ impl Agent {
     }
 }
 
+fn health_of(id: CameraId, encoding: EncodingHealth) -> CameraHealth {
+    CameraHealth { id, encodings: vec![encoding], published: false, audio: None, findings: Vec::new() }
+}
+
 fn publish_grant(stage: &Stage) -> String {
     stage.grant(Audience::Publish, |c| c.sub = "agent-1".into())
 }
 
 async fn want(stage: &Stage, node: &str, encodings: &[Rid]) {
     let node = protocol::NodeId(node.into());
-    let event = Event::Wanted { camera: camera(1), node, encodings: encodings.into() };
+    let event = Event::Wanted { camera: camera(1), node, encodings: encodings.into(), audio: false };
     stage.directory.publish(event).await.expect("in process");
 }
 
@@ -147,8 +152,8 @@ async fn descriptions_are_announced_and_learn_their_sizes() {
         sending: false,
         sent_bytes: 0,
     };
-    let foreign = CameraHealth { id: camera(2), encodings: vec![health.clone()], published: false };
-    let ours = CameraHealth { id: camera(1), encodings: vec![health], published: false };
+    let foreign = health_of(camera(2), health.clone());
+    let ours = health_of(camera(1), health);
     agent.say(&Up::Health { cameras: vec![foreign, ours] }).await;
     let sized = Encoding { rid: Rid::low(), width: Some(640), height: Some(360) };
     while known().await.expect("announced").encodings != [sized.clone()] {

@@ -21,7 +21,7 @@ async fn a_viewer_sees_the_cameras_of_its_grant_and_no_larger_encodings() {
     let stage = Stage::new().await;
     let encodings = vec![encoding(Rid::high()), encoding(Rid::low())];
     for n in [1, 2, 3] {
-        let camera = Camera { id: camera(n), name: format!("camera {n}"), encodings: encodings.clone() };
+        let camera = Camera { id: camera(n), name: format!("camera {n}"), encodings: encodings.clone(), audio: None };
         stage.directory.announce(camera, Duration::from_secs(60)).await.expect("in process");
     }
     stage.directory.claim_origin(camera(2), &node_id()).await.expect("in process");

@@ -8,7 +8,7 @@ use protocol::{
     Problem, Rid, SessionId,
     event::Event,
     grant::{Audience, CameraGrant},
-    node::{MAX_SDP, NodeState},
+    node::{MAX_SDP, NodeState, Show},
 };
 use reqwest::{Method, Response, StatusCode};
 use signaling::Cors;
@@ -41,7 +41,8 @@ async fn an_offer_is_answered_with_its_connection() {
     let location = header(&response, "location");
     let view = stage.node.last_view();
     assert_eq!(location, format!("/whep/connections/{}", view.connection));
-    assert_eq!((view.camera, view.max, view.session), (camera(1), Rid::low(), SessionId::from_random([5; 16])));
+    assert_eq!((view.slots, view.session), (1, SessionId::from_random([5; 16])));
+    assert_eq!(view.show, [Some(Show { camera: camera(1), max: Rid::low() })]);
     assert!(view.until > now() && view.offer == OFFER);
     assert!(response.text().await.expect("a body").starts_with("v=0"));
 
@@ -101,7 +102,8 @@ async fn a_wished_encoding_is_bounded_by_the_grant() {
     for (max, wish, expected) in [("l", "?rid=h", "l"), ("h", "?rid=l", "l"), ("h", "?rid=m", "m"), ("h", "", "h")] {
         let response = stage.offer(&format!("{}{wish}", whep(1)), &grant(max)).await;
         assert_eq!(response.status(), StatusCode::CREATED);
-        assert_eq!(stage.node.last_view().max.as_str(), expected, "grant {max}, wish '{wish}'");
+        let shown = stage.node.last_view().show.remove(0).expect("a camera");
+        assert_eq!(shown.max.as_str(), expected, "grant {max}, wish '{wish}'");
     }
     problem(stage.offer(&format!("{}?rid=-", whep(1)), &grant("h")).await, 400, "malformed_query").await;
 }

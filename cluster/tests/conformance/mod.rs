@@ -105,7 +105,7 @@ async fn claims_end_with_their_node(subject: &impl Subject) {
 
 async fn descriptions_lapse(subject: &impl Subject) {
     let d = subject.directory();
-    let named = |name: &str| Camera { id: camera(1), name: name.into(), encodings: Vec::new() };
+    let named = |name: &str| Camera { id: camera(1), name: name.into(), encodings: Vec::new(), audio: None };
     d.announce(named("gate"), Duration::from_secs(10)).await.expect("answers");
     d.announce(named("yard"), Duration::from_secs(2)).await.expect("answers");
     d.register(node("a", 0.0)).await.expect("answers");

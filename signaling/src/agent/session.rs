@@ -6,6 +6,7 @@ use crate::{
     Signaling,
     agents::{Agents, Command, Place},
     authorize::unix_now,
+    wanted::Wish,
 };
 use axum::extract::ws::{Message, WebSocket};
 use protocol::{
@@ -75,8 +76,8 @@ impl<'a> Session<'a> {
         let ids: Vec<CameraId> = self.cameras.iter().map(|c| c.id).collect();
         let known = self.service.0.directory.cameras(&ids).await?;
         for (camera, known) in ids.into_iter().zip(known) {
-            if let Some(encodings) = self.service.0.wanted.of(camera, known.origin.as_ref()) {
-                say(self.socket, &Down::Wanted { camera, encodings }).await?;
+            if let Some(Wish { encodings, audio }) = self.service.0.wanted.of(camera, known.origin.as_ref()) {
+                say(self.socket, &Down::Wanted { camera, encodings, audio }).await?;
             }
         }
         Ok(())
@@ -112,11 +113,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sizes of pictures become known when a stream is first seen.
+    /// Sizes of pictures, and what sound there is, become known when a stream is first seen.
     async fn learn(&mut self, health: &[CameraHealth]) -> Result<(), End> {
         let before = self.cameras.clone();
         for camera in &mut self.cameras {
             let Some(seen) = health.iter().find(|h| h.id == camera.id) else { continue };
+            if seen.audio.is_some() {
+                camera.audio.clone_from(&seen.audio);
+            }
             for encoding in &mut camera.encodings {
                 let size = seen.encodings.iter().find(|e| e.rid == encoding.rid).map(|e| (e.width, e.height));
                 if let Some((Some(width), Some(height))) = size {
@@ -129,7 +133,9 @@ impl<'a> Session<'a> {
 
     async fn obey(&mut self, command: Command) -> Result<(), End> {
         match command {
-            Command::Wanted(camera, encodings) => say(self.socket, &Down::Wanted { camera, encodings }).await,
+            Command::Wanted(camera, Wish { encodings, audio }) => {
+                say(self.socket, &Down::Wanted { camera, encodings, audio }).await
+            }
             Command::Renewed(token) => self.renew(token).await,
         }
     }
