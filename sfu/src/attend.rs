@@ -7,11 +7,12 @@
 mod tests;
 
 use crate::node::Node;
-use crate::node_state::Untold;
+use crate::node_state::{Untold, Wanted};
 use protocol::CameraId;
 use protocol::event::Event;
 use protocol::node::NodeState;
-use sfu_core::{Notice, ShardId};
+use protocol::session::EndReason;
+use sfu_core::{Ended, Notice, ShardId};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -50,9 +51,8 @@ impl Node {
             self.tell(camera).await?;
         }
         let wanted = if with_wanted { self.state().all_wanted() } else { Vec::new() };
-        for (camera, encodings) in wanted {
-            let node = self.config.id.clone();
-            self.directory.publish(Event::Wanted { camera, node, encodings }).await?;
+        for (camera, wanted) in wanted {
+            self.publish_wanted(camera, wanted).await?;
         }
         Ok(())
     }
@@ -63,9 +63,16 @@ impl Node {
             Notice::Playing(peer) => self.playing(peer),
             Notice::Gone(peer, why) => {
                 tracing::debug!(peer = peer.0, ?why, "gone");
-                let gone = self.state().remove(peer);
+                let gone = self.state().remove(peer, reason(why));
                 if let Some(connection) = gone {
                     self.directory.publish(Event::Ended { connection: connection.id }).await?;
+                }
+            }
+            Notice::Slot { peer, slot, camera, state } => {
+                let mut known = self.state();
+                let camera = camera.and_then(|key| known.camera(key));
+                if let Some(viewing) = known.viewing(peer) {
+                    viewing.heard(slot, camera, state);
                 }
             }
             Notice::Published(peer, key) => {
@@ -83,13 +90,17 @@ impl Node {
             }
             Notice::Wanted(encoding, wanted) => {
                 let all = self.state().want(shard, encoding, wanted);
-                if let Some((camera, encodings)) = all {
-                    let node = self.config.id.clone();
-                    self.directory.publish(Event::Wanted { camera, node, encodings }).await?;
+                if let Some((camera, wanted)) = all {
+                    self.publish_wanted(camera, wanted).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    async fn publish_wanted(&self, camera: CameraId, wanted: Wanted) -> Result<(), cluster::Error> {
+        let (node, Wanted { encodings, audio }) = (self.config.id.clone(), wanted);
+        self.directory.publish(Event::Wanted { camera, node, encodings, audio }).await
     }
 
     /// Tells the directory whether a camera is published here, unless it knows.
@@ -113,5 +124,15 @@ impl Node {
         self.directory.publish(event).await?;
         self.state().told(camera);
         Ok(())
+    }
+}
+
+fn reason(why: Ended) -> EndReason {
+    match why {
+        Ended::Removed | Ended::Left => EndReason::Left,
+        Ended::NeverConnected => EndReason::NeverConnected,
+        Ended::Silent => EndReason::Silent,
+        Ended::Handshake => EndReason::Handshake,
+        Ended::GrantOver => EndReason::GrantOver,
     }
 }

@@ -14,6 +14,7 @@ mod node_state;
 mod shard;
 mod socket;
 mod start;
+mod viewing;
 
 pub use config::{Config, Media};
 pub use node::Node;

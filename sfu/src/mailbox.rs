@@ -1,7 +1,8 @@
 //! How the rest of the process reaches a shard's thread: a queue, and a bell that ends the thread's wait for packets.
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use sfu_core::{NewPeer, PeerId, ShardMessage};
+use sfu_core::ice::Credentials;
+use sfu_core::{Change, NewPeer, PeerId, ShardMessage};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,6 +10,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// What is sent to a shard.
 pub(crate) enum Mail {
     Connect(Box<NewPeer>),
+    Change(Change),
+    Restart {
+        peer: PeerId,
+        ice: Credentials,
+    },
     Disconnect(PeerId),
     FromShard(ShardMessage),
     /// Say good-bye to all peers and end the thread.

@@ -3,18 +3,21 @@
 use crate::config::Config;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
-use crate::node_state::{Connection, State};
+use crate::node_state::{Connection, Seat, State};
+use crate::viewing::{Viewing, Wish};
 use cluster::Directory;
-use protocol::node::{Answer, NodeRecord, NodeState, Publish, View};
+use protocol::node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, View};
+use protocol::session::{EndReason, Event};
 use protocol::{ConnectionId, Problem};
 use ring::rand::{SecureRandom, SystemRandom};
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
-use sfu_core::sdp::{Local, Offer, SdpError};
-use sfu_core::{NewPeer, NewRole, PeerId, Rid, ShardId, Ssrc};
+use sfu_core::sdp::{Local, Offer, SdpError, ViewTerms, restart_fragment};
+use sfu_core::{NewPeer, NewRole, PeerId, Rid, ShardId, Ssrc, Subscription};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::Receiver;
 
 /// A connection that a newer one of its session replaces is kept this long at most.
 const REPLACED_AFTER: Duration = Duration::from_secs(10);
@@ -67,7 +70,7 @@ impl Node {
         let offer = Offer::parse(&ask.offer).map_err(|e| problem(&e))?;
         let (peer, shard) = self.admit()?;
         let ice = Credentials::from_random(&self.random());
-        let (media, answer) = offer.publish(&self.local(&ice, shard)).map_err(|e| problem(&e))?;
+        let (media, answer) = offer.publish(&self.local(&ice, shard), ask.audio).map_err(|e| problem(&e))?;
         let max = ask.max.rank();
         if let Some(rid) = media.encodings.iter().find(|rid| rid.rank() > max) {
             let detail = format!("the grant allows encodings up to '{}', the offer has '{}'", ask.max, rid.as_str());
@@ -75,63 +78,83 @@ impl Node {
         }
         let camera = self.state().camera_key(ask.camera);
         let ssrc = Ssrc(u32::from_be_bytes(self.random()));
-        let fingerprint = media.fingerprint;
+        let (fingerprint, tag) = (media.fingerprint, media.tag.clone());
         let role = NewRole::Publisher { camera, media, ssrc };
-        self.begin(
-            Connection {
-                id: ask.connection,
-                peer,
-                shard,
-                session: ask.session,
-                camera: ask.camera,
-                is_publisher: true,
-                playing: false,
-            },
-            NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role },
-        );
+        let seat = Seat::Publisher(ask.camera);
+        let connection = Connection { id: ask.connection, peer, shard, seat, tag, playing: false, ending: None };
+        let new = NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role };
+        self.begin(&connection, None, new);
         Ok(Answer { answer })
     }
 
     /// Agrees with a viewer.
     pub(crate) fn view(self: &Arc<Self>, ask: &View) -> Result<Answer, Problem> {
         let offer = Offer::parse(&ask.offer).map_err(|e| problem(&e))?;
-        let max = Rid::new(ask.max.as_str().as_bytes())
-            .ok_or_else(|| Problem::new(400, "rid", "the encoding's name is not 1 to 16 letters or digits"))?;
         let (peer, shard) = self.admit()?;
         let ice = Credentials::from_random(&self.random());
-        let [a, b, c, d, e, f]: [u8; 6] = self.random();
-        // Two numbers that differ in one bit: never equal, and neither is 0 for both.
-        let ssrc = u32::from_be_bytes([a | 1, b, c, d]);
-        let local = self.local(&ice, shard);
-        let (media, answer) = offer.view(&local, Ssrc(ssrc), Ssrc(ssrc ^ 0x8000_0000)).map_err(|e| problem(&e))?;
-        let camera = self.state().camera_key(ask.camera);
-        let fingerprint = media.fingerprint;
-        let role = NewRole::Viewer { camera, max, media, first_sequence: u16::from_be_bytes([e, f]) };
-        let connection = Connection {
-            id: ask.connection,
-            peer,
-            shard,
-            session: ask.session,
-            camera: ask.camera,
-            is_publisher: false,
-            playing: false,
-        };
-        self.begin(connection, NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role });
+        let terms = ViewTerms { slots: ask.slots, ssrcs: u32::from_be_bytes(self.random()) };
+        let (media, answer) = offer.view(&self.local(&ice, shard), terms).map_err(|e| problem(&e))?;
+        let mut viewing = Viewing::new(media.slots.len(), media.audio.is_some());
+        let shows = viewing.begin(ask)?;
+        let show = shows.into_iter().filter_map(|(id, wish)| Some((id, self.subscription(&wish)?))).collect();
+        let (fingerprint, tag) = (media.fingerprint, media.tag.clone());
+        let role = NewRole::Viewer { show, media, first_sequence: u16::from_be_bytes(self.random()) };
+        let seat = Seat::Viewer(ask.session);
+        let connection = Connection { id: ask.connection, peer, shard, seat, tag, playing: false, ending: None };
+        let new = NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role };
+        self.begin(&connection, Some(viewing), new);
         self.replace_later(connection);
         Ok(Answer { answer })
     }
 
+    /// Shows a viewer other things, or gives it another end.
+    pub(crate) fn change(&self, id: ConnectionId, ask: &Change) -> Result<(), Problem> {
+        let connection = self.connection(id)?;
+        let changed = self.state().viewing(connection.peer).ok_or_else(no_such_connection)?.apply(ask)?;
+        let slots =
+            changed.into_iter().map(|(id, wish)| (id, wish.and_then(|wish| self.subscription(&wish)))).collect();
+        let change = sfu_core::Change { peer: connection.peer, until: Some(instant_of(ask.until)), slots };
+        self.mail(&connection, Mail::Change(change));
+        Ok(())
+    }
+
+    /// Gives a connection new ICE credentials.
+    pub(crate) fn restart(&self, id: ConnectionId) -> Result<Restarted, Problem> {
+        let connection = self.connection(id)?;
+        let ice = Credentials::from_random(&self.random());
+        let candidates = &self.shards[usize::from(connection.shard.0)].candidates;
+        let fragment = restart_fragment(&ice, candidates, &connection.tag);
+        self.mail(&connection, Mail::Restart { peer: connection.peer, ice });
+        Ok(Restarted { fragment })
+    }
+
+    /// What happens to a viewer, from its present state on.
+    pub(crate) fn events(&self, id: ConnectionId) -> Result<(Vec<Event>, Receiver<Event>), Problem> {
+        let connection = self.connection(id)?;
+        Ok(self.state().viewing(connection.peer).ok_or_else(no_such_connection)?.read())
+    }
+
+    fn connection(&self, id: ConnectionId) -> Result<Connection, Problem> {
+        self.state().by_id(id).cloned().ok_or_else(no_such_connection)
+    }
+
+    fn subscription(&self, (camera, max): &Wish) -> Option<Subscription> {
+        // Both kinds of rid are 1 to 16 letters or digits.
+        let max = Rid::new(max.as_str().as_bytes())?;
+        Some(Subscription { camera: self.state().camera_key(*camera), max })
+    }
+
     /// Ends a connection. It may be gone already.
     pub(crate) fn end(&self, id: ConnectionId) {
-        let connection = self.state().by_id(id).copied();
-        if let Some(connection) = connection {
-            self.disconnect(&connection);
+        if let Ok(connection) = self.connection(id) {
+            self.disconnect(&connection, EndReason::Left);
         }
     }
 
+    /// Ends all connections: the node stops.
     pub(crate) fn disconnect_all(&self) {
-        let all: Vec<Connection> = self.state().connections().copied().collect();
-        all.iter().for_each(|connection| self.disconnect(connection));
+        let all: Vec<Connection> = self.state().connections().cloned().collect();
+        all.iter().for_each(|connection| self.disconnect(connection, EndReason::NodeStopping));
     }
 
     pub(crate) fn metrics_text(&self) -> String {
@@ -155,19 +178,24 @@ impl Node {
         Local { ice, fingerprint: self.fingerprint, candidates: &self.shards[usize::from(shard.0)].candidates, session }
     }
 
-    fn begin(&self, connection: Connection, peer: NewPeer) {
+    fn begin(&self, connection: &Connection, viewing: Option<Viewing>, peer: NewPeer) {
         let superseded = {
             let mut state = self.state();
-            state.insert(connection);
-            state.superseded_by(&connection)
+            state.insert(connection.clone(), viewing);
+            state.superseded_by(connection)
         };
         // One grant holds two connections at most: this one, and one that plays until this one does.
-        superseded.iter().for_each(|older| self.disconnect(older));
-        self.shards[usize::from(connection.shard.0)].mailbox.send(Mail::Connect(Box::new(peer)));
+        superseded.iter().for_each(|older| self.disconnect(older, EndReason::Replaced));
+        self.mail(connection, Mail::Connect(Box::new(peer)));
     }
 
-    fn disconnect(&self, connection: &Connection) {
-        self.shards[usize::from(connection.shard.0)].mailbox.send(Mail::Disconnect(connection.peer));
+    fn mail(&self, connection: &Connection, mail: Mail) {
+        self.shards[usize::from(connection.shard.0)].mailbox.send(mail);
+    }
+
+    fn disconnect(&self, connection: &Connection, why: EndReason) {
+        self.state().ending(connection.peer, why);
+        self.mail(connection, Mail::Disconnect(connection.peer));
     }
 
     /// A connection plays: those that it replaces are to go.
@@ -182,7 +210,7 @@ impl Node {
             let state = self.state();
             state.by_peer(peer).map(|newer| state.replaced_by(newer)).unwrap_or_default()
         };
-        older.iter().for_each(|connection| self.disconnect(connection));
+        older.iter().for_each(|connection| self.disconnect(connection, EndReason::Replaced));
     }
 
     fn replace_later(self: &Arc<Self>, newer: Connection) {
@@ -215,6 +243,10 @@ impl Node {
 fn instant_of(unix_seconds: u64) -> Instant {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Instant::now() + Duration::from_secs(unix_seconds).saturating_sub(now).min(LONGEST)
+}
+
+fn no_such_connection() -> Problem {
+    Problem::new(404, "no_such_connection", "there is no such connection here; it may have ended")
 }
 
 fn problem(error: &SdpError) -> Problem {

@@ -3,34 +3,38 @@
 //! Invariant: a camera keeps its number as long as the node lives; what an earlier publisher of a camera still does
 //! changes nothing of what is known of the later one.
 
+use crate::viewing::Viewing;
 use cluster::Epoch;
+use protocol::session::EndReason;
 use protocol::{CameraId, ConnectionId, Rid, SessionId};
-use sfu_core::{CameraKey, EncodingId, PeerId, ShardId};
+use sfu_core::{CameraKey, EncodingId, PeerId, ShardId, Track};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection of this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) peer: PeerId,
     pub(crate) shard: ShardId,
-    pub(crate) session: SessionId,
-    pub(crate) camera: CameraId,
-    pub(crate) is_publisher: bool,
+    pub(crate) seat: Seat,
+    /// Name of the first m-line of its bundle.
+    pub(crate) tag: String,
     /// Its first frame left, or its camera was published by it.
     pub(crate) playing: bool,
+    /// Why it is being ended, once it is.
+    pub(crate) ending: Option<EndReason>,
 }
 
 impl Connection {
-    fn seat(&self) -> Seat {
-        if self.is_publisher { Seat::Publisher(self.camera) } else { Seat::Viewer(self.session) }
+    fn is_publisher(&self) -> bool {
+        matches!(self.seat, Seat::Publisher(_))
     }
 }
 
 /// What one connection holds at a time; a newer one takes it over. A publisher's is its camera, for one grant, and so
 /// one session, publishes all cameras of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Seat {
+pub(crate) enum Seat {
     Viewer(SessionId),
     Publisher(CameraId),
 }
@@ -45,12 +49,24 @@ struct Publication {
     /// Whether the directory knows that it is as it is.
     is_told: bool,
     /// What its publisher is to send.
-    wanted: BTreeSet<Rid>,
+    wanted: BTreeSet<Track>,
+}
+
+/// What a camera's publisher is to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) encodings: Vec<Rid>,
+    pub(crate) audio: bool,
 }
 
 impl Publication {
-    fn wanted(&self) -> Vec<Rid> {
-        self.wanted.iter().cloned().collect()
+    fn wanted(&self) -> Wanted {
+        let rid = |track: &Track| match track {
+            Track::Video(rid) => rid.as_str().parse().ok(),
+            Track::Audio => None,
+        };
+        let encodings = self.wanted.iter().filter_map(rid).collect();
+        Wanted { encodings, audio: self.wanted.contains(&Track::Audio) }
     }
 }
 
@@ -72,6 +88,7 @@ pub(crate) struct State {
     by_peer: BTreeMap<PeerId, Connection>,
     by_id: HashMap<ConnectionId, PeerId>,
     by_seat: HashMap<Seat, BTreeSet<PeerId>>,
+    viewings: HashMap<PeerId, Viewing>,
     /// Connections by shard.
     load: BTreeMap<ShardId, usize>,
     publishers: usize,
@@ -95,31 +112,50 @@ impl State {
         PeerId(self.next_peer)
     }
 
-    pub(crate) fn insert(&mut self, connection: Connection) {
+    /// A connection begins; a viewer's with what it shows.
+    pub(crate) fn insert(&mut self, connection: Connection, viewing: Option<Viewing>) {
+        if let Some(viewing) = viewing {
+            self.viewings.insert(connection.peer, viewing);
+        }
         self.by_id.insert(connection.id, connection.peer);
-        self.by_seat.entry(connection.seat()).or_default().insert(connection.peer);
+        self.by_seat.entry(connection.seat).or_default().insert(connection.peer);
         *self.load.entry(connection.shard).or_default() += 1;
-        self.publishers += usize::from(connection.is_publisher);
+        self.publishers += usize::from(connection.is_publisher());
         self.by_peer.insert(connection.peer, connection);
     }
 
-    pub(crate) fn remove(&mut self, peer: PeerId) -> Option<Connection> {
+    /// A connection is over, for this reason unless another was given before.
+    pub(crate) fn remove(&mut self, peer: PeerId, why: EndReason) -> Option<Connection> {
         let connection = self.by_peer.remove(&peer)?;
+        if let Some(mut viewing) = self.viewings.remove(&peer) {
+            viewing.end(connection.ending.unwrap_or(why));
+        }
         // A connection may have been made again under the same name.
         if self.by_id.get(&connection.id) == Some(&peer) {
             self.by_id.remove(&connection.id);
         }
-        if let Some(peers) = self.by_seat.get_mut(&connection.seat()) {
+        if let Some(peers) = self.by_seat.get_mut(&connection.seat) {
             peers.remove(&peer);
             if peers.is_empty() {
-                self.by_seat.remove(&connection.seat());
+                self.by_seat.remove(&connection.seat);
             }
         }
         if let Some(load) = self.load.get_mut(&connection.shard) {
             *load -= 1;
         }
-        self.publishers -= usize::from(connection.is_publisher);
+        self.publishers -= usize::from(connection.is_publisher());
         Some(connection)
+    }
+
+    pub(crate) fn viewing(&mut self, peer: PeerId) -> Option<&mut Viewing> {
+        self.viewings.get_mut(&peer)
+    }
+
+    /// A connection is to end, and why.
+    pub(crate) fn ending(&mut self, peer: PeerId, why: EndReason) {
+        if let Some(connection) = self.by_peer.get_mut(&peer) {
+            connection.ending.get_or_insert(why);
+        }
     }
 
     pub(crate) fn playing(&mut self, peer: PeerId) {
@@ -150,8 +186,8 @@ impl State {
 
     /// The older connections that one replaces: of its session, or publishers of its camera.
     pub(crate) fn replaced_by(&self, newer: &Connection) -> Vec<Connection> {
-        let seated = self.by_seat.get(&newer.seat()).into_iter().flat_map(|peers| peers.range(..newer.peer));
-        seated.filter_map(|peer| self.by_peer.get(peer)).copied().collect()
+        let seated = self.by_seat.get(&newer.seat).into_iter().flat_map(|peers| peers.range(..newer.peer));
+        seated.filter_map(|peer| self.by_peer.get(peer)).cloned().collect()
     }
 
     /// Those of them that are not even kept until the newer one plays: all but the newest that plays.
@@ -217,21 +253,20 @@ impl State {
 
     /// Takes note that an encoding is wanted, or no more; returns all that are. None where `from` is not the shard of
     /// the camera's publisher.
-    pub(crate) fn want(&mut self, from: ShardId, encoding: EncodingId, wanted: bool) -> Option<(CameraId, Vec<Rid>)> {
+    pub(crate) fn want(&mut self, from: ShardId, encoding: EncodingId, wanted: bool) -> Option<(CameraId, Wanted)> {
         let camera = self.camera(encoding.camera)?;
-        let rid: Rid = encoding.rid.as_str().parse().ok()?;
         let publication = self.publications.get_mut(&camera)?;
         publication.publisher.filter(|(_, shard)| *shard == from)?;
         if wanted {
-            publication.wanted.insert(rid);
+            publication.wanted.insert(encoding.track);
         } else {
-            publication.wanted.remove(&rid);
+            publication.wanted.remove(&encoding.track);
         }
         Some((camera, publication.wanted()))
     }
 
     /// What is wanted of every camera published here.
-    pub(crate) fn all_wanted(&self) -> Vec<(CameraId, Vec<Rid>)> {
+    pub(crate) fn all_wanted(&self) -> Vec<(CameraId, Wanted)> {
         let published = self.publications.iter().filter(|(_, p)| p.publisher.is_some());
         published.map(|(camera, p)| (*camera, p.wanted())).collect()
     }

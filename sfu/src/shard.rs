@@ -114,6 +114,8 @@ fn read_mail(core: &mut Shard, hands: &mut Hands, inbox: &Inbox, now: Instant) -
     while let Some(mail) = inbox.next() {
         let input = match mail {
             Mail::Connect(peer) => Input::Connect(peer),
+            Mail::Change(change) => Input::Change(change),
+            Mail::Restart { peer, ice } => Input::Restart { peer, ice },
             Mail::Disconnect(id) => Input::Disconnect(id),
             Mail::FromShard(message) => Input::FromShard(message),
             Mail::Stop => return ControlFlow::Break(()),

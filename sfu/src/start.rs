@@ -26,8 +26,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How long a peer may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a peer may be silent (RFC 7675, section 5.1).
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer may be silent: consent ends after 30 s at the latest (RFC 7675, section 5.1), the turn of the wheel
+/// that finds it out included.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Why a node cannot start, or not go on.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,8 @@ impl Node {
         let mut lost = None;
         let shutdown = async {
             lost = first_lost(shutdown, &mut shard_ended).await;
+            // Before the listener waits for its calls: with its viewers' ends, the streams of their events end too.
+            node.disconnect_all();
         };
         let serving = async {
             listener.serve(router, shutdown).await?;

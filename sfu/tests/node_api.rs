@@ -2,7 +2,8 @@
 
 use cluster::{Directory, InProcess, Received, listen};
 use protocol::event::Event;
-use protocol::node::{Answer, Publish, View};
+use protocol::grant::CameraGrant;
+use protocol::node::{Answer, Publish, Show, View};
 use protocol::{CameraId, ConnectionId, Problem, Rid, SessionId};
 use sfu::{Config, Media, Node};
 use std::collections::BTreeSet;
@@ -57,8 +58,10 @@ impl Running {
         let ask = View {
             connection,
             session: SessionId::from_random([2; 16]),
-            camera: camera(),
-            max: Rid::high(),
+            granted: vec![CameraGrant { id: camera(), max: Rid::high(), audio: true }],
+            slots: 1,
+            show: vec![Some(Show { camera: camera(), max: Rid::high() })],
+            listen: None,
             until: 4_000_000_000,
             offer: offer.to_owned(),
         };
@@ -76,6 +79,7 @@ fn publish(max: Rid, until: u64) -> Publish {
         session: SessionId::from_random([4; 16]),
         camera: camera(),
         max,
+        audio: true,
         until,
         offer: offer("sendonly", "H264"),
     }

@@ -16,7 +16,8 @@ mod receivers;
 use anyhow::Context;
 use cluster::{InProcess, listen::Config as Listen};
 use peer::{Identity, Peer};
-use protocol::node::{Answer, Publish, View};
+use protocol::grant::CameraGrant;
+use protocol::node::{Answer, Publish, Show, View};
 use protocol::{CameraId, ConnectionId, Rid, SessionId};
 use publisher::Publisher;
 use receivers::Receivers;
@@ -147,14 +148,23 @@ impl Api<'_> {
 
     fn publish(&self, camera: CameraId, n: usize, offer: String) -> anyhow::Result<String> {
         let (connection, session) = (ConnectionId::from_random([n as u8; 16]), SessionId::from_random([n as u8; 16]));
-        let ask = Publish { connection, session, camera, max: Rid::high(), until: 4_000_000_000, offer };
+        let ask = Publish { connection, session, camera, max: Rid::high(), audio: false, until: 4_000_000_000, offer };
         self.post("/v1/publishers", &ask)
     }
 
     fn view(&self, camera: CameraId, n: usize, offer: String) -> anyhow::Result<String> {
         let id: [u8; 16] = std::array::from_fn(|i| (n >> (8 * (i % 4))) as u8);
         let (connection, session) = (ConnectionId::from_random(id), SessionId::from_random(id));
-        let ask = View { connection, session, camera, max: Rid::high(), until: 4_000_000_000, offer };
+        let ask = View {
+            connection,
+            session,
+            granted: vec![CameraGrant { id: camera, max: Rid::high(), audio: false }],
+            slots: 1,
+            show: vec![Some(Show { camera, max: Rid::high() })],
+            listen: None,
+            until: 4_000_000_000,
+            offer,
+        };
         self.post("/v1/viewers", &ask)
     }
 

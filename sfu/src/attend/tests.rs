@@ -11,7 +11,7 @@ use protocol::event::Event;
 use protocol::node::{NodeRecord, NodeState};
 use protocol::{CameraId, ConnectionId, NodeId};
 use sfu_core::dtls::Fingerprint;
-use sfu_core::{CameraKey, EncodingId, Notice, PeerId, Rid, ShardId};
+use sfu_core::{CameraKey, EncodingId, Notice, PeerId, Rid, ShardId, Track};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     fn wanted(&self, (_, shard): (PeerId, ShardId), wanted: bool) {
-        self.notice(shard, Notice::Wanted(EncodingId { camera: self.key, rid: Rid::SINGLE }, wanted));
+        self.notice(shard, Notice::Wanted(EncodingId { camera: self.key, track: Track::Video(Rid::SINGLE) }, wanted));
     }
 
     async fn next(&mut self) -> Event {
