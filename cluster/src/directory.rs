@@ -51,10 +51,33 @@ pub struct ConnectionRecord {
     pub audience: Audience,
     /// The node that holds it.
     pub node: NodeId,
-    /// What it shows, or publishes.
-    pub camera: CameraId,
     /// When the grant ends, in Unix seconds.
     pub until: u64,
+    /// Its ICE session; none until the node has answered.
+    pub ice: Option<IceSession>,
+}
+
+/// An ICE session, told apart by both sides' username fragments (RFC 8839, section 5.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceSession {
+    /// The node's.
+    pub ours: String,
+    /// The peer's; none where its offer has none.
+    pub theirs: Option<String>,
+}
+
+/// What of a connection's record may change while it lives. Each is written by itself, so that two at once lose nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Amendment {
+    /// A renewed grant.
+    Grant {
+        /// When it ends, in Unix seconds.
+        until: u64,
+        /// How long the record lasts from now.
+        lease: Duration,
+    },
+    /// The ICE session of the answer, or of a restart.
+    Ice(IceSession),
 }
 
 /// The directory cannot answer now.
@@ -99,6 +122,9 @@ pub trait Directory: Send + Sync {
 
     /// Records a connection for `lease`.
     async fn put_connection(&self, record: ConnectionRecord, lease: Duration) -> Result<(), Error>;
+
+    /// Changes a connection's record, if there is one; it never makes one. Returns whether there was.
+    async fn amend_connection(&self, id: ConnectionId, amendment: Amendment) -> Result<bool, Error>;
 
     /// A connection's record.
     async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error>;

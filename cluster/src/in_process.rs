@@ -2,7 +2,8 @@
 //! though it may be swept later.
 
 use crate::{
-    Clock, ConnectionRecord, Directory, Epoch, Error, Known, NODE_LEASE, Origin, Subscription, clock::SystemClock,
+    Amendment, Clock, ConnectionRecord, Directory, Epoch, Error, Known, NODE_LEASE, Origin, Subscription,
+    clock::SystemClock,
 };
 use async_trait::async_trait;
 use protocol::{CameraId, ConnectionId, NodeId, camera::Camera, event::Event, node::NodeRecord};
@@ -161,6 +162,16 @@ impl Directory for InProcess {
         let (mut state, now) = self.locked();
         state.connections.insert(record.connection, Lease { entry: record, ends: now + lease });
         Ok(())
+    }
+
+    async fn amend_connection(&self, id: ConnectionId, amendment: Amendment) -> Result<bool, Error> {
+        let (mut state, now) = self.locked();
+        let Some(held) = state.connections.get_mut(&id).filter(|l| l.ends > now) else { return Ok(false) };
+        match amendment {
+            Amendment::Grant { until, lease } => (held.entry.until, held.ends) = (until, now + lease),
+            Amendment::Ice(ice) => held.entry.ice = Some(ice),
+        }
+        Ok(true)
     }
 
     async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error> {

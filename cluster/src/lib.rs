@@ -14,6 +14,8 @@ pub mod placement;
 pub mod tls;
 
 pub use clock::{Clock, SystemClock};
-pub use directory::{ConnectionRecord, Directory, Epoch, Error, Known, NODE_LEASE, Origin, Received, Subscription};
+pub use directory::{
+    Amendment, ConnectionRecord, Directory, Epoch, Error, IceSession, Known, NODE_LEASE, Origin, Received, Subscription,
+};
 pub use in_process::InProcess;
-pub use node_api::{NodeClient, NodeError};
+pub use node_api::{NodeClient, NodeError, NodeEvents};

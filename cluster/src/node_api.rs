@@ -1,13 +1,14 @@
-//! Client of a media node's API ([`protocol::node`]). Invariant: a call ends within 5 s, and an error that the node
-//! states arrives as the node stated it.
+//! Client of a media node's API ([`protocol::node`]). Invariant: a call is answered within 5 s, a stream of events ends
+//! once it falls silent, and an error that the node states arrives as the node stated it.
 
 use crate::tls;
+use bytes::Bytes;
 use protocol::{
     ConnectionId, NodeId, Problem,
-    node::{Answer, NodeRecord, Publish, View},
+    node::{Answer, Change, NodeRecord, Publish, Restarted, View},
 };
 use reqwest::{RequestBuilder, Response};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 const CONNECT_TIME: Duration = Duration::from_secs(2);
@@ -26,6 +27,14 @@ pub enum NodeError {
         node: NodeId,
         /// What went wrong; the URL is left out.
         source: reqwest::Error,
+    },
+    /// The node takes too long over an answer, or a stream of events has fallen silent.
+    #[error("node {node} has said nothing for {} s", .time.as_secs())]
+    Silent {
+        /// Which node.
+        node: NodeId,
+        /// For how long.
+        time: Duration,
     },
     /// The answer is not one of the node API.
     #[error("node {node} answers {status} without a body of the node API")]
@@ -49,7 +58,6 @@ impl NodeClient {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client(identity)?)
             .connect_timeout(CONNECT_TIME)
-            .timeout(CALL_TIME)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
@@ -70,14 +78,67 @@ impl NodeClient {
     /// Ends a connection; one that is gone already is no error.
     pub async fn disconnect(&self, node: &NodeRecord, connection: ConnectionId) -> Result<(), NodeError> {
         let path = format!("v1/connections/{connection}");
-        send(node, self.http.delete(url(node, &path))).await.map(drop)
+        send(node, self.http.delete(url(node, &path)).timeout(CALL_TIME)).await.map(drop)
+    }
+
+    /// Changes what a viewer's slots show, and its grant.
+    pub async fn change(&self, node: &NodeRecord, connection: ConnectionId, change: &Change) -> Result<(), NodeError> {
+        let path = format!("v1/viewers/{connection}");
+        send(node, self.http.patch(url(node, &path)).json(change).timeout(CALL_TIME)).await.map(drop)
+    }
+
+    /// Gives a connection new ICE credentials.
+    pub async fn restart(&self, node: &NodeRecord, connection: ConnectionId) -> Result<Restarted, NodeError> {
+        let path = format!("v1/connections/{connection}/restart");
+        answered(node, self.http.post(url(node, &path))).await
+    }
+
+    /// A viewer's events, as they happen. The stream fails after `silence` without a byte.
+    pub async fn events(
+        &self,
+        node: &NodeRecord,
+        connection: ConnectionId,
+        silence: Duration,
+    ) -> Result<NodeEvents, NodeError> {
+        let path = format!("v1/viewers/{connection}/events");
+        // reqwest's own time limit would end the stream too, so this one is for the head of the answer only.
+        let head = tokio::time::timeout(CALL_TIME, send(node, self.http.get(url(node, &path)))).await;
+        let head = head.map_err(|_| NodeError::Silent { node: node.id.clone(), time: CALL_TIME })??;
+        Ok(NodeEvents { node: node.id.clone(), body: head, silence })
     }
 
     async fn offer(&self, node: &NodeRecord, path: &str, request: &impl Serialize) -> Result<Answer, NodeError> {
-        let response = send(node, self.http.post(url(node, path)).json(request)).await?;
-        let status = response.status().as_u16();
-        response.json().await.map_err(|_| NodeError::Malformed { node: node.id.clone(), status })
+        answered(node, self.http.post(url(node, path)).json(request)).await
     }
+}
+
+/// A viewer's server-sent events as its node writes them, read piece by piece. Dropped, it ends at the node too.
+#[derive(Debug)]
+pub struct NodeEvents {
+    node: NodeId,
+    body: Response,
+    silence: Duration,
+}
+
+impl NodeEvents {
+    /// The next bytes, not aligned to events; `None` where the node has ended the stream. May be cancelled without
+    /// losing a byte.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, NodeError> {
+        match tokio::time::timeout(self.silence, self.body.chunk()).await {
+            Ok(piece) => piece.map_err(|e| unreachable(&self.node, e)),
+            Err(_) => Err(NodeError::Silent { node: self.node.clone(), time: self.silence }),
+        }
+    }
+}
+
+async fn answered<T: DeserializeOwned>(node: &NodeRecord, request: RequestBuilder) -> Result<T, NodeError> {
+    let response = send(node, request.timeout(CALL_TIME)).await?;
+    let status = response.status().as_u16();
+    response.json().await.map_err(|_| NodeError::Malformed { node: node.id.clone(), status })
+}
+
+fn unreachable(node: &NodeId, error: reqwest::Error) -> NodeError {
+    NodeError::Unreachable { node: node.clone(), source: error.without_url() }
 }
 
 fn url(node: &NodeRecord, path: &str) -> String {
@@ -85,8 +146,7 @@ fn url(node: &NodeRecord, path: &str) -> String {
 }
 
 async fn send(node: &NodeRecord, request: RequestBuilder) -> Result<Response, NodeError> {
-    let response = request.send().await;
-    let response = response.map_err(|e| NodeError::Unreachable { node: node.id.clone(), source: e.without_url() })?;
+    let response = request.send().await.map_err(|e| unreachable(&node.id, e))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);

@@ -18,6 +18,15 @@ pub fn viewer<'a>(camera: CameraId, origin: Option<&NodeId>, nodes: &'a [NodeRec
     serving_origin.or_else(|| publisher(camera, nodes))
 }
 
+/// The node for a viewer of several cameras, each with its origin, most wanted first: the one that would be chosen for
+/// the most of them, and of equals the one of the earlier camera.
+pub fn session<'a>(cameras: &[(CameraId, Option<NodeId>)], nodes: &'a [NodeRecord]) -> Option<&'a NodeRecord> {
+    let chosen: Vec<_> = cameras.iter().filter_map(|(id, origin)| viewer(*id, origin.as_ref(), nodes)).collect();
+    let votes = |node: &NodeRecord| chosen.iter().filter(|c| c.id == node.id).count();
+    // The last of equals is what max_by_key gives.
+    chosen.iter().rev().max_by_key(|node| votes(node)).copied()
+}
+
 fn serves(node: &NodeRecord) -> bool {
     node.state == NodeState::Serving
 }

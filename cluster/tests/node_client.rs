@@ -2,28 +2,47 @@
 
 use axum::{
     Json, Router,
+    body::Body,
     http::StatusCode,
-    routing::{delete, post},
+    response::IntoResponse,
+    routing::{delete, get, patch, post},
 };
 use cluster::{
     NodeClient, NodeError,
     listen::{Config, Listener},
 };
+use futures_util::{StreamExt, stream};
 use protocol::{
     CameraId, ConnectionId, NodeId, Problem, Rid, SessionId,
     grant::CameraGrant,
-    node::{Answer, NodeRecord, NodeState, Publish, Show, View},
+    node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, Show, SlotChange, View},
 };
-use std::net::SocketAddr;
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 fn node() -> NodeRecord {
     let publishers = |Json(p): Json<Publish>| async move { (StatusCode::CREATED, Json(Answer { answer: p.offer })) };
     let viewers = |Json(_): Json<View>| async {
         (StatusCode::NOT_ACCEPTABLE, Json(Problem::new(406, "no_codec", "offer H.264")))
     };
+    let changed = |Json(change): Json<Change>| async move {
+        match change.slots.first() {
+            None => StatusCode::NO_CONTENT.into_response(),
+            Some(_) => (StatusCode::UNPROCESSABLE_ENTITY, Json(Problem::new(422, "no_such_slot", "it has one")))
+                .into_response(),
+        }
+    };
+    let restarted = || async { Json(Restarted { fragment: "a=ice-ufrag:new\r\n".into() }) };
+    // Two pieces, then silence.
+    let events = || async {
+        let spoken = stream::iter(["data: 1\n\n", "data: 2\n\n"].map(Ok::<_, Infallible>));
+        Body::from_stream(spoken.chain(stream::pending()))
+    };
     let router = Router::new()
         .route("/v1/publishers", post(publishers))
         .route("/v1/viewers", post(viewers))
+        .route("/v1/viewers/{id}", patch(changed))
+        .route("/v1/viewers/{id}/events", get(events))
+        .route("/v1/connections/{id}/restart", post(restarted))
         .route("/v1/connections/{id}", delete(|| async { (StatusCode::IM_A_TEAPOT, "short and stout") }));
     let addr = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = Listener::internal(&Config::plain(addr)).expect("loopback may be plain");
@@ -56,6 +75,36 @@ async fn answers_problems_and_nonsense_are_told_apart() {
 
     let nonsense = client.disconnect(&node, connection).await;
     assert!(matches!(nonsense, Err(NodeError::Malformed { status: 418, .. })), "{nonsense:?}");
+}
+
+#[tokio::test]
+async fn a_viewer_is_changed_and_a_connection_restarted() {
+    let (connection, _, camera) = ids();
+    let (client, node) = (NodeClient::new(None).expect("no files to read"), node());
+    let renewal = Change { granted: Vec::new(), until: 9, slots: Vec::new(), listen: None };
+    client.change(&node, connection, &renewal).await.expect("204");
+    let slot = SlotChange { slot: 3, show: Some(Show { camera, max: Rid::low() }) };
+    let refused = client.change(&node, connection, &Change { slots: vec![slot], ..renewal }).await;
+    assert!(matches!(refused, Err(NodeError::Refused(p)) if p.code == "no_such_slot"));
+    assert_eq!(client.restart(&node, connection).await.expect("200").fragment, "a=ice-ufrag:new\r\n");
+}
+
+#[tokio::test]
+async fn events_flow_as_they_are_written_and_silence_ends_them() {
+    let (connection, ..) = ids();
+    let (client, node) = (NodeClient::new(None).expect("no files to read"), node());
+    let silence = Duration::from_millis(200);
+    let mut events = client.events(&node, connection, silence).await.expect("200");
+    let mut heard = Vec::new();
+    let error = loop {
+        match events.next().await {
+            Ok(Some(piece)) => heard.extend_from_slice(&piece),
+            Ok(None) => panic!("the node does not end it"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(heard, b"data: 1\n\ndata: 2\n\n");
+    assert!(matches!(error, NodeError::Silent { time, .. } if time == silence), "{error}");
 }
 
 #[tokio::test]

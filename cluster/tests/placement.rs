@@ -1,7 +1,7 @@
 //! Node selection, as a table, and what the hash promises.
 
 use NodeState::{Draining, Serving, Starting};
-use cluster::placement::{publisher, viewer};
+use cluster::placement::{publisher, session, viewer};
 use protocol::{
     CameraId, NodeId, SessionId,
     node::{NodeRecord, NodeState},
@@ -79,4 +79,16 @@ fn the_choice_is_the_same_in_every_release() {
     let nodes: Vec<_> = ["node-1", "node-2", "node-3"].map(|n| node(n, Serving, 0.5)).into();
     let chosen: Vec<_> = (0..6).map(|n| publisher(camera(n), &nodes).expect("nodes serve").id.0.as_str()).collect();
     assert_eq!(chosen, ["node-2", "node-3", "node-1", "node-1", "node-3", "node-1"]);
+}
+
+#[test]
+fn a_session_goes_where_most_of_its_cameras_are() {
+    let nodes: Vec<_> = ["a", "b", "c"].map(|n| node(n, Serving, 0.5)).into();
+    let at = |n: u16, origin: &str| (camera(n), Some(NodeId(origin.into())));
+    let chosen = |cameras: &[_]| session(cameras, &nodes).map(|n| n.id.0.clone());
+    assert_eq!(chosen(&[at(1, "a"), at(2, "b"), at(3, "b")]).as_deref(), Some("b"));
+    assert_eq!(chosen(&[at(1, "c"), at(2, "b"), at(3, "a")]).as_deref(), Some("c"), "the first counts among equals");
+    assert_eq!(chosen(&[(camera(5), None)]), viewer(camera(5), None, &nodes).map(|n| n.id.0.clone()));
+    assert_eq!(chosen(&[]), None);
+    assert_eq!(session(&[at(1, "a")], &[]), None);
 }

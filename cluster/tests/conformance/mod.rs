@@ -2,7 +2,7 @@
 //! [`conforms`] with a fresh, empty directory for each [`Subject`] it is asked for.
 
 use async_trait::async_trait;
-use cluster::{ConnectionRecord, Directory, Epoch, Known, NODE_LEASE, Origin, Received};
+use cluster::{Amendment, ConnectionRecord, Directory, Epoch, IceSession, Known, NODE_LEASE, Origin, Received};
 use protocol::{
     CameraId, ConnectionId, NodeId, SessionId,
     camera::Camera,
@@ -28,6 +28,7 @@ pub(crate) async fn conforms<S: Subject>(make: impl Fn() -> S) {
     claims_end_with_their_node(&make()).await;
     descriptions_lapse(&make()).await;
     connections_lapse_and_are_removed_once(&make()).await;
+    a_connection_is_amended_while_it_lives(&make()).await;
     events_reach_every_subscriber(&make()).await;
     a_slow_subscriber_learns_that_it_lagged(&make()).await;
 }
@@ -119,17 +120,20 @@ async fn descriptions_lapse(subject: &impl Subject) {
     assert_eq!(d.cameras(&[camera(1)]).await.expect("answers"), [Known::default()], "the latest lease counts");
 }
 
-async fn connections_lapse_and_are_removed_once(subject: &impl Subject) {
-    let d = subject.directory();
-    let record = |n: u8| ConnectionRecord {
+fn record(n: u8) -> ConnectionRecord {
+    ConnectionRecord {
         connection: ConnectionId::from_random([n; 16]),
         session: SessionId::from_random([9; 16]),
         subject: "parent".into(),
         audience: Audience::View,
         node: NodeId("a".into()),
-        camera: camera(1),
         until: 1,
-    };
+        ice: None,
+    }
+}
+
+async fn connections_lapse_and_are_removed_once(subject: &impl Subject) {
+    let d = subject.directory();
     for n in [1, 2] {
         d.put_connection(record(n), Duration::from_secs(2)).await.expect("answers");
     }
@@ -141,6 +145,24 @@ async fn connections_lapse_and_are_removed_once(subject: &impl Subject) {
     subject.pass(Duration::from_secs(3)).await;
     assert_eq!(d.connection(record(2).connection).await.expect("answers"), None, "lapsed");
     assert!(!d.remove_connection(record(2).connection).await.expect("answers"));
+}
+
+async fn a_connection_is_amended_while_it_lives(subject: &impl Subject) {
+    let d = subject.directory();
+    let id = record(1).connection;
+    let ice = IceSession { ours: "o".into(), theirs: Some("t".into()) };
+    let renewed = Amendment::Grant { until: 9, lease: Duration::from_secs(10) };
+    assert!(!d.amend_connection(id, renewed.clone()).await.expect("answers"), "it makes none");
+    d.put_connection(record(1), Duration::from_secs(2)).await.expect("answers");
+    assert!(d.amend_connection(id, Amendment::Ice(ice.clone())).await.expect("answers"));
+    assert!(d.amend_connection(id, renewed.clone()).await.expect("answers"));
+    subject.pass(Duration::from_secs(3)).await;
+    let amended = ConnectionRecord { until: 9, ice: Some(ice.clone()), ..record(1) };
+    assert_eq!(d.connection(id).await.expect("answers"), Some(amended), "both hold, and the longer lease");
+    subject.pass(Duration::from_secs(8)).await;
+    assert!(!d.amend_connection(id, Amendment::Ice(ice)).await.expect("answers"), "lapsed");
+    assert!(!d.amend_connection(id, renewed).await.expect("answers"), "and not revived");
+    assert_eq!(d.connection(id).await.expect("answers"), None);
 }
 
 async fn events_reach_every_subscriber(subject: &impl Subject) {
