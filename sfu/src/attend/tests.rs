@@ -5,7 +5,9 @@ use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
 use crate::node::{Node, ShardEnd};
 use async_trait::async_trait;
-use cluster::{ConnectionRecord, Directory, Epoch, Error, InProcess, Known, Origin, Received, Subscription};
+use cluster::{
+    Amendment, ConnectionRecord, Directory, Epoch, Error, InProcess, Known, Origin, Received, Subscription,
+};
 use protocol::camera::Camera;
 use protocol::event::Event;
 use protocol::node::{NodeRecord, NodeState};
@@ -70,6 +72,9 @@ impl Directory for Flaky {
     }
     async fn put_connection(&self, record: ConnectionRecord, lease: Duration) -> Result<(), Error> {
         self.inner.put_connection(record, lease).await
+    }
+    async fn amend_connection(&self, id: ConnectionId, amendment: Amendment) -> Result<bool, Error> {
+        self.inner.amend_connection(id, amendment).await
     }
     async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error> {
         self.inner.connection(id).await

@@ -4,14 +4,14 @@
 
 pub mod peer;
 
-use peer::{Identity, Peer};
+use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
 use sfu_core::ice::Credentials;
 use sfu_core::sdp::{Local, MAX_SLOTS, Offer, ViewTerms};
 use sfu_core::{
-    Arena, CameraKey, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId, ShardMessage,
-    SlotId, Ssrc, Subscription, Track, dtls,
+    Arena, CameraKey, Change, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId,
+    ShardMessage, SlotId, SlotState, Ssrc, Subscription, Track, dtls,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -87,7 +87,7 @@ impl Net {
     fn add(&mut self, shard: usize, make: impl FnOnce(&Local<'_>) -> (NewRole, String), cm: bool) -> usize {
         self.next_peer += 1;
         let mut bits = [0; 24];
-        bits[..8].copy_from_slice(&self.next_peer.to_be_bytes());
+        bits[..8].copy_from_slice(&self.next_peer.to_le_bytes());
         bits[8..16].copy_from_slice(&self.roll().to_be_bytes());
         let ice = Credentials::from_random(&bits);
         let candidates = [server(shard)];
@@ -114,12 +114,17 @@ impl Net {
 
     /// A publisher of these encodings, connected.
     pub fn publisher_of(&mut self, shard: usize, rids: &[&str]) -> usize {
+        self.publisher_for(shard, CAMERA, rids)
+    }
+
+    /// A publisher of these encodings of a camera, and of its sound, connected.
+    pub fn publisher_for(&mut self, shard: usize, camera: CameraKey, rids: &[&str]) -> usize {
         let offer = publish_offer(&self.identity.fingerprint().to_string(), rids);
         let at = self.add(
             shard,
             |local| {
                 let (media, answer) = Offer::parse(&offer).expect("sdp").publish(local, true).expect("answered");
-                (NewRole::Publisher { camera: CAMERA, media, ssrc: Ssrc(77) }, answer)
+                (NewRole::Publisher { camera, media, ssrc: Ssrc(77) }, answer)
             },
             false,
         );
@@ -145,6 +150,46 @@ impl Net {
             },
             cm,
         )
+    }
+
+    /// A connected viewer with so many slots and sound, which show nothing yet.
+    pub fn session(&mut self, shard: usize, slots: usize) -> usize {
+        let offer = session_offer(&self.identity.fingerprint().to_string(), slots);
+        let at = self.join_with(shard, &offer, Vec::new(), false);
+        self.connect(at);
+        at
+    }
+
+    /// The same with one slot, this line left out of its offer, and these payload types of sound in place of those.
+    pub fn session_without(&mut self, shard: usize, line: &str, types: &str, others: &str) -> usize {
+        let offer = session_offer(&self.identity.fingerprint().to_string(), 1).replace(line, "").replace(types, others);
+        let at = self.join_with(shard, &offer, Vec::new(), false);
+        self.connect(at);
+        at
+    }
+
+    /// Shows a camera in a viewer's slot.
+    pub fn show(&mut self, at: usize, slot: SlotId, wish: Option<(CameraKey, &str)>) {
+        let subscription = wish.map(|(camera, max)| Subscription { camera, max: rid(max) });
+        let (shard, peer) = (self.peers[at].0, PeerId(at as u64 + 1));
+        let change = Change { peer, until: None, slots: vec![(slot, subscription)] };
+        self.handle(shard, Input::Change(change));
+    }
+
+    /// The states that a viewer's slot went through.
+    pub fn states(&self, at: usize, wanted: SlotId) -> Vec<(Option<CameraKey>, SlotState)> {
+        let said = self.notices.iter().filter_map(|(_, n)| match n {
+            Notice::Slot { peer, slot, camera, state } if peer.0 == at as u64 + 1 && *slot == wanted => {
+                Some((*camera, *state))
+            }
+            _ => None,
+        });
+        said.collect()
+    }
+
+    /// The media packets of one stream that a viewer got.
+    pub fn packets(&self, at: usize, ssrc: Ssrc) -> Vec<Packet> {
+        self.peers[at].1.packets.iter().filter(|p| p.header.ssrc == ssrc).cloned().collect()
     }
 
     /// The SSRC of what a viewer is shown in a slot.
@@ -262,7 +307,7 @@ fn config(shard: usize) -> Config {
         ring_bytes: 1 << 20,
         linger: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(15),
-        silence_timeout: Duration::from_secs(30),
+        silence_timeout: Duration::from_secs(25),
     }
 }
 
@@ -275,6 +320,21 @@ fn media(fingerprint: &str) -> String {
     )
 }
 
+const AUDIO: &str = "a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n";
+
+fn audio(fingerprint: &str, mid: usize, direction: &str) -> String {
+    format!(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 8 0\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n{AUDIO}a={direction}\r\n"
+    )
+}
+
+/// So many pictures, and sound.
+pub fn session_offer(fingerprint: &str, slots: usize) -> String {
+    let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}")) + "a=recvonly\r\n";
+    let videos: String = (0..slots).map(video).collect();
+    format!("{HEAD}{videos}{}", audio(fingerprint, slots, "recvonly"))
+}
+
 pub fn view_offer(fingerprint: &str) -> String {
     let extensions =
         format!("a=extmap:2 {}\r\na=extmap:5 {}\r\n", sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
@@ -285,7 +345,19 @@ pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
     let extensions = format!("a=extmap:1 {}\r\na=extmap:3 {}\r\n", sfu_core::rtp::MID, sfu_core::rtp::RTP_STREAM_ID);
     let lines: String = rids.iter().map(|rid| format!("a=rid:{rid} send\r\n")).collect();
     let rids = format!("{lines}a=simulcast:send {}\r\n", rids.join(";"));
-    format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}", media(fingerprint))
+    let sound = audio(fingerprint, 1, "sendonly");
+    format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}{sound}", media(fingerprint))
+}
+
+/// A packet of G.711 A-law, 20 ms: number `n` of a sound whose SSRC is not that of any picture.
+pub fn sound_packet(ssrc: u32, n: u64) -> (Vec<u8>, u64) {
+    let (sequence, time) = (1000 + n, 5_000 + 160 * n as u32);
+    let mut packet = vec![0x80, 8];
+    packet.extend_from_slice(&(sequence as u16).to_be_bytes());
+    packet.extend_from_slice(&time.to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(&[n as u8; 160]);
+    (packet, sequence)
 }
 
 /// One encoding of a virtual camera: frames of several packets, a keyframe every `gop` frames.

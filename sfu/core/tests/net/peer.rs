@@ -16,6 +16,7 @@ use rtc_stun::message::{BINDING_REQUEST, Message, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
 use sfu_core::Ssrc;
 use sfu_core::dtls::Fingerprint;
+use sfu_core::ice::Credentials;
 use sfu_core::rtp::{self, Header};
 use sfu_core::srtp::{Profile, Session};
 use std::net::SocketAddr;
@@ -102,6 +103,16 @@ impl Peer {
 
     pub fn is_connected(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// The server's credentials that it uses.
+    pub fn credentials(&self) -> Credentials {
+        Credentials { ufrag: self.ufrag.clone(), password: self.password.clone() }
+    }
+
+    /// Uses other credentials of the server from now on.
+    pub fn restart(&mut self, ice: Credentials) {
+        (self.ufrag, self.password) = (ice.ufrag, ice.password);
     }
 
     /// Sends a connectivity check that nominates its pair.

@@ -1,0 +1,105 @@
+//! Viewers whose network changes: another address, new ICE credentials; no new handshake.
+
+mod net;
+
+use net::{Net, SSRC, Stream};
+use sfu_core::ice::Credentials;
+use sfu_core::{Input, PeerId};
+use std::time::Duration;
+
+/// A camera that plays and its viewer.
+fn stage(seed: u64) -> (Net, usize, usize, Stream) {
+    let mut net = Net::new(1, seed);
+    let publisher = net.publisher(0);
+    let viewer = net.viewer(0, "h");
+    let mut stream = Stream::new("h", SSRC);
+    stream.play(&mut net, publisher, 10);
+    (net, publisher, viewer, stream)
+}
+
+fn count(net: &mut Net, viewer: usize) -> usize {
+    assert_eq!(net.peer(viewer).undecryptable, 0);
+    net.peer(viewer).packets.len()
+}
+
+#[test]
+fn the_picture_follows_a_viewer_to_another_address() {
+    let (mut net, publisher, viewer, mut stream) = stage(1);
+    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).check();
+    net.step();
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 10);
+    assert_eq!(count(&mut net, viewer) - before, 30, "under the same keys");
+}
+
+#[test]
+fn an_address_that_proves_nothing_gets_nothing() {
+    let (mut net, publisher, viewer, mut stream) = stage(2);
+    let home = net.peer(viewer).address;
+    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).send_rtcp(&sfu_core::rtcp::picture_loss(sfu_core::Ssrc(1), Net::ssrc(viewer, 0)));
+    net.step();
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 5);
+    assert_eq!(count(&mut net, viewer), before);
+    net.peer(viewer).address = home;
+    stream.play(&mut net, publisher, 5);
+    assert_eq!(count(&mut net, viewer) - before, 15, "it goes on where it was proved");
+}
+
+#[test]
+fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
+    let (mut net, publisher, viewer, mut stream) = stage(3);
+    let old = net.peer(viewer).credentials();
+    let ice = Credentials::from_random(&[77; 24]);
+    net.handle(0, Input::Restart { peer: PeerId(viewer as u64 + 1), ice: ice.clone() });
+    stream.play(&mut net, publisher, 5);
+    let before = count(&mut net, viewer);
+    net.peer(viewer).check();
+    stream.play(&mut net, publisher, 5);
+    assert_eq!(count(&mut net, viewer) - before, 15, "the old credentials hold until the new ones are used");
+    net.peer(viewer).restart(ice);
+    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).check();
+    net.step();
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 5);
+    assert_eq!(count(&mut net, viewer) - before, 15);
+    net.peer(viewer).restart(old);
+    net.peer(viewer).address = "10.9.9.10:1234".parse().expect("an address");
+    net.peer(viewer).check();
+    net.step();
+    let refused = net.shards[0].counters().refused_stun;
+    assert_eq!(refused, 1, "the old ones are over");
+}
+
+#[test]
+fn restarts_that_are_never_used_leave_nothing_behind() {
+    let (mut net, _, viewer, _) = stage(4);
+    for n in 0..100 {
+        let ice = Credentials::from_random(&[n; 24]);
+        net.handle(0, Input::Restart { peer: PeerId(viewer as u64 + 1), ice });
+    }
+    net.peer(viewer).restart(Credentials::from_random(&[98; 24]));
+    net.peer(viewer).check();
+    net.step();
+    assert_eq!(net.shards[0].counters().refused_stun, 1, "only the newest counts");
+    net.peer(viewer).restart(Credentials::from_random(&[99; 24]));
+    net.peer(viewer).check();
+    net.step();
+    assert_eq!(net.shards[0].counters().refused_stun, 1);
+}
+
+#[test]
+fn a_viewer_that_vanishes_is_freed_within_30_seconds() {
+    let (mut net, publisher, viewer, mut stream) = stage(5);
+    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    stream.play(&mut net, publisher, 1);
+    assert_eq!(net.shards[0].peer_count(), 2);
+    for _ in 0..30 {
+        net.peer(publisher).check();
+        net.run(Duration::from_secs(1));
+    }
+    assert_eq!(net.shards[0].peer_count(), 1);
+}
