@@ -4,11 +4,12 @@ use crate::{
     config::{Camera, Config, InvalidConfig},
     feed::Feed,
     grant::{self, Keeper},
-    health::{Board, StreamBoard},
+    health::Board,
     link::Link,
     publish::{Publisher, Wanted},
-    rtsp,
+    rtsp::{self, Outlets},
     signaling::{SetupError, Signaling},
+    sound::SoundFeed,
     source::Source,
     synthetic,
 };
@@ -45,18 +46,23 @@ pub async fn run(config: Config, board: Board, shutdown: impl Future<Output = ()
     let mut wanted = BTreeMap::new();
     for camera in &config.cameras {
         let Some(camera_board) = board.camera(camera.id) else { continue };
-        let mut feeds = Vec::new();
+        for finding in camera_board.findings() {
+            tracing::warn!("{}", finding.text);
+        }
+        let (mut feeds, sound) = (Vec::new(), SoundFeed::default());
         for (rid, source) in camera.streams() {
             let Some(stream_board) = camera_board.stream(&rid) else { continue };
             let feed = Feed::default();
             let span = info_span!("stream", camera = %camera.id, %rid);
-            pulling.spawn(pull(camera.clone(), source, feed.clone(), stream_board.clone()).instrument(span));
+            let outlets = Outlets { feed: feed.clone(), sound: sound.clone(), board: stream_board.clone() };
+            pulling.spawn(pull(camera.clone(), source, outlets).instrument(span));
             feeds.push((rid, feed));
         }
         let wants = watch::Sender::new(Wanted::default());
         let publisher = Publisher {
             camera: camera.id,
             feeds,
+            sound,
             wanted: wants.subscribe(),
             board: camera_board.clone(),
             signaling: signaling.clone(),
@@ -74,9 +80,9 @@ pub async fn run(config: Config, board: Board, shutdown: impl Future<Output = ()
     Ok(())
 }
 
-async fn pull(camera: Camera, source: Source, feed: Feed, board: StreamBoard) {
+async fn pull(camera: Camera, source: Source, outlets: Outlets) {
     match source {
-        Source::Rtsp(address) => rtsp::pull(address, camera.transport, feed, board).await,
-        Source::Synthetic(picture) => synthetic::pull(picture, camera.name, feed, board).await,
+        Source::Rtsp(address) => rtsp::pull(address, camera.transport, outlets).await,
+        Source::Synthetic(picture) => synthetic::pull(picture, camera.name, outlets).await,
     }
 }

@@ -4,6 +4,13 @@
 //! slice starts with a sequence and a picture parameter set.
 
 use bytes::Bytes;
+use h264_reader::{
+    nal::sps::SeqParameterSet,
+    rbsp::{BitRead, BitReader, ByteReader},
+};
+
+/// Bytes of a slice that its first two fields lie in, at the most.
+const SLICE_START: usize = 16;
 
 /// Kind of a NAL unit (`nal_unit_type`, table 7-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,41 @@ pub fn nal_kind(nal: &[u8]) -> NalKind {
         Some(8) => NalKind::Pps,
         _ => NalKind::Other,
     }
+}
+
+/// Whether a NAL unit is a slice whose pictures are predicted from later ones too (`slice_type`, table 7-6).
+pub fn is_b_slice(nal: &[u8]) -> bool {
+    // Data partitions B and C begin with other fields.
+    if !matches!(nal.first().map(|b| b & 0x1f), Some(1 | 2 | 5)) {
+        return false;
+    }
+    let mut bits = BitReader::new(ByteReader::skipping_h264_header(&nal[..nal.len().min(SLICE_START)]));
+    let slice_type = bits.read_ue("first_mb_in_slice").and_then(|_| bits.read_ue("slice_type"));
+    slice_type.is_ok_and(|t| t % 5 == 1)
+}
+
+/// What a sequence parameter set says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sps {
+    /// Width of the picture in pixels.
+    pub width: u32,
+    /// Height of the picture in pixels.
+    pub height: u32,
+    /// Name of its profile: `Baseline`, `Main`, `High` ...
+    pub profile: String,
+    /// Pictures a second, if it says so.
+    pub frames_per_second: Option<f64>,
+}
+
+/// What a NAL unit says, if it is a sequence parameter set.
+pub fn sps(nal: &[u8]) -> Option<Sps> {
+    if nal_kind(nal) != NalKind::Sps {
+        return None;
+    }
+    let sps = SeqParameterSet::from_bits(BitReader::new(ByteReader::skipping_h264_header(nal))).ok()?;
+    let (width, height) = sps.pixel_dimensions().ok()?;
+    let frames_per_second = sps.fps().filter(|f| (0.1..1000.0).contains(f));
+    Some(Sps { width, height, profile: format!("{:?}", sps.profile()), frames_per_second })
 }
 
 /// One coded picture, ready to be sent.

@@ -1,16 +1,25 @@
 //! How every camera and stream is, for signaling and for whoever asks.
 //!
-//! Invariant: [`Board::changed`] moves on with every change of a state, and not with every byte sent.
+//! Invariant: [`Board::changed`] moves on with every change of a state, and not with every byte sent. A finding is
+//! logged once for each stream and kind.
 
-use crate::config;
+use crate::{
+    config,
+    finding::{Kind, stream_name},
+    sound,
+    source::Source,
+};
 use protocol::{
     CameraId, Rid,
-    agent::{CameraHealth, EncodingHealth, StreamState},
-    camera,
+    agent::{CameraHealth, EncodingHealth, Finding, StreamState},
+    camera::{self, Audio},
 };
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -28,6 +37,8 @@ pub struct CameraBoard {
     name: String,
     published: Arc<Mutex<Published>>,
     streams: Vec<StreamBoard>,
+    /// It should have a sub stream, and has none.
+    lacks_sub_stream: bool,
     version: watch::Sender<u64>,
 }
 
@@ -41,6 +52,8 @@ struct Published {
 #[derive(Clone, Debug)]
 pub struct StreamBoard {
     rid: Rid,
+    /// How texts name it.
+    name: String,
     state: Arc<Mutex<Stream>>,
     sent_bytes: Arc<AtomicU64>,
     version: watch::Sender<u64>,
@@ -52,6 +65,10 @@ struct Stream {
     detail: Option<String>,
     size: Option<(u32, u32)>,
     sending: bool,
+    audio: Option<Audio>,
+    findings: Vec<Kind>,
+    /// Codes of the findings that were logged.
+    logged: BTreeSet<&'static str>,
 }
 
 impl Board {
@@ -85,12 +102,13 @@ impl Board {
 
 impl CameraBoard {
     fn new(camera: &config::Camera, version: &watch::Sender<u64>) -> Self {
-        let streams = camera.streams().into_iter().map(|(rid, _)| StreamBoard::new(rid, version.clone()));
+        let board = |rid| StreamBoard::new(&camera.name, rid, version.clone());
         Self {
             id: camera.id,
             name: camera.name.clone(),
             published: Arc::default(),
-            streams: streams.collect(),
+            streams: camera.streams().into_iter().map(|(rid, _)| board(rid)).collect(),
+            lacks_sub_stream: camera.sub.is_none() && matches!(camera.main, Source::Rtsp(_)),
             version: version.clone(),
         }
     }
@@ -109,7 +127,29 @@ impl CameraBoard {
     fn health(&self) -> CameraHealth {
         let published = lock(&self.published);
         let encodings = self.streams.iter().map(|s| s.health(published.problem.as_deref())).collect();
-        CameraHealth { id: self.id, encodings, published: published.connected }
+        let (audio, findings) = (self.audio(), self.findings());
+        CameraHealth { id: self.id, encodings, published: published.connected, audio, findings }
+    }
+
+    /// The sound that is sent, or else what there is.
+    fn audio(&self) -> Option<Audio> {
+        let sounds: Vec<Audio> = self.streams.iter().filter_map(|s| lock(&s.state).audio.clone()).collect();
+        sounds.iter().find(|a| a.live).or(sounds.first()).cloned()
+    }
+
+    /// What somebody should change, worst first.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<_> = self.streams.iter().flat_map(StreamBoard::findings).collect();
+        let subject = format!("camera '{}'", self.name);
+        if self.lacks_sub_stream {
+            findings.push(Kind::NoSubStream.report(&subject, None));
+        }
+        if let [main, sub] = &self.streams[..]
+            && (main.state(), sub.state()) == (StreamState::Online, StreamState::Unreachable)
+        {
+            findings.push(Kind::SilentSubStream.report(&subject, None));
+        }
+        findings
     }
 
     fn announcement(&self) -> camera::Camera {
@@ -117,15 +157,34 @@ impl CameraBoard {
             let size = lock(&s.state).size;
             camera::Encoding { rid: s.rid.clone(), width: size.map(|s| s.0), height: size.map(|s| s.1) }
         });
-        camera::Camera { id: self.id, name: self.name.clone(), encodings: encodings.collect() }
+        camera::Camera { id: self.id, name: self.name.clone(), encodings: encodings.collect(), audio: self.audio() }
     }
 }
 
 impl StreamBoard {
-    /// A stream that is still connecting.
-    pub fn new(rid: Rid, version: watch::Sender<u64>) -> Self {
-        let state = Stream { state: StreamState::Connecting, detail: None, size: None, sending: false };
-        Self { rid, state: Arc::new(Mutex::new(state)), sent_bytes: Arc::default(), version }
+    /// A stream of the camera of this name that is still connecting.
+    pub fn new(camera: &str, rid: Rid, version: watch::Sender<u64>) -> Self {
+        let state = Stream {
+            state: StreamState::Connecting,
+            detail: None,
+            size: None,
+            sending: false,
+            audio: None,
+            findings: Vec::new(),
+            logged: BTreeSet::new(),
+        };
+        let name = stream_name(camera, &rid);
+        Self { rid, name, state: Arc::new(Mutex::new(state)), sent_bytes: Arc::default(), version }
+    }
+
+    /// How texts name it: "camera 'Gate' (main stream)".
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its place among its camera's streams: 0 for the largest.
+    pub fn place(&self) -> usize {
+        usize::from(self.rid != Rid::high())
     }
 
     /// What the stream's supervisor is doing, and why in plain words.
@@ -147,6 +206,47 @@ impl StreamBoard {
     /// The size of the picture in pixels.
     pub fn set_size(&self, size: (u32, u32)) {
         self.change(|s| s.size != Some(size), |s| s.size = Some(size));
+    }
+
+    /// The size of the picture in pixels, once it is known.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        lock(&self.state).size
+    }
+
+    /// Sound that browsers play was heard.
+    pub fn set_sound(&self, codec: sound::Codec) {
+        self.set_audio(Some(&Audio { codec: codec.name().to_owned(), live: true }));
+    }
+
+    /// The stream's sound; `None` when it has none.
+    pub fn set_audio(&self, audio: Option<&Audio>) {
+        self.change(|s| s.audio.as_ref() != audio, |s| s.audio = audio.cloned());
+    }
+
+    /// What was found in the stream, in place of what was found before.
+    pub fn set_findings(&self, mut found: Vec<Kind>) {
+        found.sort();
+        let mut new = Vec::new();
+        let take = |s: &mut Stream| {
+            new = found.iter().filter(|k| s.logged.insert(k.code())).cloned().collect();
+            s.findings.clone_from(&found);
+        };
+        self.change(|s| s.findings != found, take);
+        for kind in new {
+            tracing::warn!("{}", kind.text(&self.name));
+        }
+    }
+
+    /// What was found in the stream, besides what was found before.
+    pub fn add_findings(&self, mut found: Vec<Kind>) {
+        let mut known = lock(&self.state).findings.clone();
+        known.retain(|k| !found.iter().any(|f| f.code() == k.code()));
+        found.extend(known);
+        self.set_findings(found);
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        lock(&self.state).findings.iter().map(|k| k.report(&self.name, Some(self.rid.clone()))).collect()
     }
 
     /// Whether the encoding is being sent.
@@ -177,7 +277,7 @@ impl StreamBoard {
         }
     }
 
-    fn change(&self, is_news: impl Fn(&Stream) -> bool, change: impl Fn(&mut Stream)) {
+    fn change(&self, is_news: impl FnOnce(&Stream) -> bool, change: impl FnOnce(&mut Stream)) {
         let mut stream = lock(&self.state);
         if is_news(&stream) {
             change(&mut stream);

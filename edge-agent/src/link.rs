@@ -149,10 +149,10 @@ impl Link {
 
     async fn obey(&self, down: Down) {
         match down {
-            Down::Wanted { camera, encodings } => {
-                tracing::debug!(%camera, ?encodings, "wanted");
+            Down::Wanted { camera, encodings, audio } => {
+                tracing::debug!(%camera, ?encodings, audio, "wanted");
                 if let Some(wanted) = self.wanted.get(&camera) {
-                    wanted.send_if_modified(|w| w.replace(encodings));
+                    wanted.send_if_modified(|w| w.replace(encodings, audio));
                 }
             }
             Down::Grant { token } => match self.signaling.grant().renew(Token::from(token)).await {

@@ -116,6 +116,15 @@ impl FromStr for Picture {
     }
 }
 
+impl Address {
+    /// It without user name, password and query, for somebody who typed it.
+    pub fn host_and_path(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.to_string()
+    }
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -95,8 +95,11 @@ async fn wanted_sets_are_obeyed_and_outlive_the_link() {
     let (bearer, mut socket) = setup.welcome().await;
     assert_eq!(bearer, "Bearer first");
     let wanted = [Rid::low()].into();
-    say(&mut socket, &Down::Wanted { camera: setup.id, encodings: vec![Rid::low()] }).await;
-    timeout(PATIENCE, setup.wanted.wait_for(|w| *w.encodings() == wanted)).await.expect("in time").expect("open");
+    say(&mut socket, &Down::Wanted { camera: setup.id, encodings: vec![Rid::low()], audio: true }).await;
+    timeout(PATIENCE, setup.wanted.wait_for(|w| *w.encodings() == wanted && w.audio()))
+        .await
+        .expect("in time")
+        .expect("open");
     say(&mut socket, &Down::Grant { token: "second".into() }).await;
     drop(socket);
     let (bearer, _socket) = setup.welcome().await;

@@ -11,6 +11,7 @@ use edge_agent::{
     health::Board,
     publish::{Publisher, Wanted},
     signaling::Signaling,
+    sound::SoundFeed,
 };
 use protocol::Rid;
 use std::{
@@ -39,6 +40,7 @@ struct Setup {
     server: WhipServer,
     high: Feed,
     low: Feed,
+    sound: SoundFeed,
     wanted: watch::Sender<Wanted>,
     stop: watch::Sender<bool>,
     board: Board,
@@ -62,24 +64,25 @@ impl Setup {
         let signaling = Signaling::new(&config, Arc::new(Keeper::new(&config))).expect("a client");
         let board = Board::new(&config.cameras);
         let id = config.cameras[0].id;
-        let (high, low) = (Feed::default(), Feed::default());
+        let (high, low, sound) = (Feed::default(), Feed::default(), SoundFeed::default());
         (0..50).for_each(|i| [&high, &low].into_iter().for_each(|f| f.push(frame(i))));
         let (wanted, stop) = (watch::Sender::new(Wanted::default()), watch::Sender::new(false));
         let publisher = Publisher {
             camera: id,
             feeds: rids.iter().cloned().zip([high.clone(), low.clone()]).collect(),
+            sound: sound.clone(),
             wanted: wanted.subscribe(),
             board: board.camera(id).expect("on the board").clone(),
             signaling,
         };
         let task = tokio::spawn(publisher.run(stop.subscribe()));
-        let setup = Self { server, high, low, wanted, stop, board, task };
+        let setup = Self { server, high, low, sound, wanted, stop, board, task };
         setup.until(|b| b.health()[0].published).await;
         setup
     }
 
     fn want<const N: usize>(&self, encodings: [Rid; N]) {
-        self.wanted.send_if_modified(|w| w.replace(encodings));
+        self.wanted.send_if_modified(|w| w.replace(encodings, false));
     }
 
     async fn until(&self, is_so: impl Fn(&Board) -> bool) {
@@ -263,8 +266,8 @@ async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
     setup.want([Rid::high()]);
     let first = setup.packets(|p| p.header.marker).await.remove(0);
     setup.wanted.send_modify(|w| {
-        w.replace([]);
-        w.replace([Rid::high()]);
+        w.replace([], false);
+        w.replace([Rid::high()], false);
     });
     setup.packets(|p| begins_anew(p, &first)).await;
 }

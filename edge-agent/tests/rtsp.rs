@@ -7,7 +7,8 @@ use edge_agent::{
     feed::Feed,
     h264::{NalKind, nal_kind},
     health::StreamBoard,
-    rtsp,
+    rtsp::{self, Outlets},
+    sound::SoundFeed,
     source::Source,
 };
 use protocol::{Rid, agent::StreamState};
@@ -55,6 +56,7 @@ impl Server {
 
 struct Pulled {
     feed: Feed,
+    sound: SoundFeed,
     board: StreamBoard,
     changed: watch::Receiver<u64>,
     task: tokio::task::JoinHandle<()>,
@@ -70,9 +72,11 @@ impl Pulled {
         let Ok(Source::Rtsp(address)) = url.parse() else { panic!("{path} is no RTSP address") };
         let version = watch::Sender::new(0);
         let changed = version.subscribe();
-        let (feed, board) = (Feed::default(), StreamBoard::new(Rid::high(), version));
-        let task = tokio::spawn(rtsp::pull(address, transport, feed.clone(), board.clone()));
-        Self { feed, board, changed, task }
+        let board = StreamBoard::new("Fake", Rid::high(), version);
+        let outlets = Outlets { feed: Feed::default(), sound: SoundFeed::default(), board };
+        let task = tokio::spawn(rtsp::pull(address, transport, outlets.clone()));
+        let Outlets { feed, sound, board } = outlets;
+        Self { feed, sound, board, changed, task }
     }
 
     async fn reaches(&mut self, state: StreamState) {

@@ -1,23 +1,25 @@
-//! One WebRTC peer connection that sends a camera's encodings.
+//! One WebRTC peer connection that sends a camera's encodings, and its sound where the node takes it.
 //!
-//! Invariant: every RTP packet carries the `mid` and `rid` header extensions, each of constant size (RFC 8852,
-//! RFC 8843), so that packets of one payload size are equally long.
+//! Invariant: every RTP packet of a picture carries the `mid` and `rid` header extensions, each of constant size
+//! (RFC 8852, RFC 8843), so that packets of one payload size are equally long. A node that takes no sound still gets the
+//! pictures.
 
-use super::feedback::{KeyframeRequests, requested};
+use super::{
+    feedback::{Feedback, requested},
+    media::{
+        MID_URI, RID_URI, attribute, codec_of, extension, media_engine, media_track, section, sound_track, takes_media,
+    },
+};
 use crate::{
-    backoff::random_u32,
     config::is_loopback,
     signaling::{Signaling, WhipError},
+    sound::Codec,
 };
 use bytes::Bytes;
 use protocol::{CameraId, Rid};
 use rtc::{
     interceptor::{NackResponderBuilder, Slot},
     rtcp, rtp,
-    rtp_transceiver::rtp_sender::{
-        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
-        RTCRtpHeaderExtensionCapability, RtpCodecKind,
-    },
 };
 use std::{
     net::{Ipv6Addr, UdpSocket},
@@ -32,16 +34,13 @@ use webrtc::{
         track_local::{TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP},
     },
     peer_connection::{
-        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
         RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngine, SettingEngineBuilder,
         SrtpProtectionProfile,
     },
     rtp_transceiver::RtpSender,
 };
 
-const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-const PAYLOAD_TYPE: u8 = 96;
 /// Packets kept per encoding for retransmission: more than a 720p GOP's burst. A power of two.
 const RETRANSMIT: u16 = 2048;
 /// Application-most: the stack's own interceptors see all RTCP first.
@@ -74,19 +73,44 @@ pub enum ConnectError {
 /// A connected peer.
 pub(super) struct Peer {
     connection: Arc<dyn PeerConnection>,
+    /// The pictures'.
     track: Arc<TrackLocalStaticRTP>,
     state: watch::Receiver<RTCPeerConnectionState>,
+    /// Turns true when the node ends the connection.
+    goodbye: watch::Receiver<bool>,
     session: Url,
     encodings: Vec<EncodingTrack>,
+    sound: Option<SoundTrack>,
+}
+
+/// One of the connection's m-lines, before it is agreed.
+struct Line {
+    track: Arc<TrackLocalStaticRTP>,
+    sender: Arc<dyn RtpSender>,
 }
 
 /// Where one encoding's packets go.
 #[derive(Clone)]
 pub(super) struct EncodingTrack {
     pub(super) rid: Rid,
+    pub(super) outbound: Outbound,
+}
+
+/// Where the sound's packets go.
+#[derive(Clone)]
+pub(super) struct SoundTrack {
+    /// Of the codecs that the node takes.
+    pub(super) payload_types: Vec<(Codec, u8)>,
+    pub(super) outbound: Outbound,
+}
+
+/// Where the packets of one SSRC go.
+#[derive(Clone)]
+pub(super) struct Outbound {
     pub(super) ssrc: u32,
+    /// What all of its packets have in common.
+    pub(super) header: rtp::Header,
     track: Arc<TrackLocalStaticRTP>,
-    header: rtp::Header,
 }
 
 struct Handler {
@@ -113,16 +137,17 @@ impl Peer {
             state: watch::Sender::new(RTCPeerConnectionState::New),
         });
         let (mut gathering, state) = (handler.gathering.subscribe(), handler.state.subscribe());
+        let (ended, goodbye) = watch::channel(false);
         let builder = PeerConnectionBuilder::new()
             .with_media_engine(media_engine()?)
-            .with_interceptor_registry(interceptors())
+            .with_interceptor_registry(interceptors(ended))
             .with_setting_engine(settings())
             .with_udp_addrs(local_addresses(is_loopback(signaling.base())))
             .with_handler(handler);
         // Boxed: the stack's future is 20 KB large.
         let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(builder.build()).await?);
-        let track = Arc::new(TrackLocalStaticRTP::new(media_track(camera, rids)));
-        let sender = connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
+        let video = Line::add(connection.as_ref(), media_track(camera, rids)).await?;
+        let audio = Line::add(connection.as_ref(), sound_track(camera)).await?;
         let offer = connection.create_offer(None).await?;
         connection.set_local_description(offer).await?;
         // An incomplete list of candidates is as good: the node is ICE-lite and answers whoever asks.
@@ -135,38 +160,44 @@ impl Peer {
                 return Err(error.into());
             }
         };
-        let mut peer = Self { connection, track, state, session: whip.url, encodings: Vec::new() };
-        if let Err(error) = peer.establish(&whip.answer, &offer, sender.as_ref()).await {
+        let track = Arc::clone(&video.track);
+        let (encodings, sound) = (Vec::new(), None);
+        let mut peer = Self { connection, track, state, goodbye, session: whip.url, encodings, sound };
+        if let Err(error) = peer.establish(&whip.answer, &offer, &video, &audio).await {
             peer.end(signaling).await;
             return Err(error);
         }
         Ok(peer)
     }
 
-    async fn establish(&mut self, answer: &str, offer: &str, sender: &dyn RtpSender) -> Result<(), ConnectError> {
+    async fn establish(&mut self, answer: &str, offer: &str, video: &Line, audio: &Line) -> Result<(), ConnectError> {
         self.connection.set_remote_description(RTCSessionDescription::answer(answer.to_owned())?).await?;
         let connected = self.state.wait_for(|s| *s == RTCPeerConnectionState::Connected || is_over(*s));
         match timeout(CONNECTING, connected).await {
             Ok(Ok(s)) if *s == RTCPeerConnectionState::Connected => {}
             _ => return Err(ConnectError::Unreachable),
         }
-        let parameters = sender.get_parameters().await?;
-        let codec = parameters.rtp_parameters.codecs.first().ok_or(ConnectError::NotAccepted("H.264"))?;
-        let extension = |uri: &str| {
-            let found = parameters.rtp_parameters.header_extensions.iter().find(|e| e.uri == uri);
-            found.and_then(|e| u8::try_from(e.id).ok())
-        };
-        let mid_id = extension(MID_URI).ok_or(ConnectError::NotAccepted("the mid header extension"))?;
-        let rid_id = extension(RID_URI).ok_or(ConnectError::NotAccepted("the rid header extension"))?;
-        let mid = offer.lines().find_map(|l| l.strip_prefix("a=mid:")).unwrap_or("0").trim();
-        for coding in self.track.track().await.codings() {
+        let parameters = video.sender.get_parameters().await?.rtp_parameters;
+        let codec = parameters.codecs.first().ok_or(ConnectError::NotAccepted("H.264"))?;
+        let mid_id = extension(&parameters, MID_URI).ok_or(ConnectError::NotAccepted("the mid header extension"))?;
+        let rid_id = extension(&parameters, RID_URI).ok_or(ConnectError::NotAccepted("the rid header extension"))?;
+        let mid = section(offer, "video").and_then(|s| attribute(&s, "mid")).unwrap_or("0");
+        for coding in video.track.track().await.codings() {
             let coding = &coding.rtp_coding_parameters;
             let (Some(ssrc), Ok(rid)) = (coding.ssrc, coding.rid.parse::<Rid>()) else { continue };
             let mut header = rtp::Header { version: 2, payload_type: codec.payload_type, ssrc, ..Default::default() };
             header.set_extension(mid_id, Bytes::copy_from_slice(mid.as_bytes()))?;
             header.set_extension(rid_id, Bytes::copy_from_slice(rid.as_str().as_bytes()))?;
-            self.encodings.push(EncodingTrack { rid, ssrc, track: Arc::clone(&self.track), header });
+            let outbound = Outbound { ssrc, header, track: Arc::clone(&video.track) };
+            self.encodings.push(EncodingTrack { rid, outbound });
         }
+        self.sound = match sound_agreed(offer, answer, audio).await {
+            Ok(sound) => sound,
+            Err(error) => {
+                tracing::warn!(%error, "the camera's sound cannot be sent");
+                None
+            }
+        };
         Ok(())
     }
 
@@ -175,10 +206,18 @@ impl Peer {
         &self.encodings
     }
 
-    /// Returns when the connection is lost.
+    /// Where the sound goes; `None` when the node does not take it.
+    pub(super) fn sound(&self) -> Option<&SoundTrack> {
+        self.sound.as_ref()
+    }
+
+    /// Returns when the connection is lost or the node has ended it.
     pub(super) async fn lost(&self) {
-        let mut state = self.state.clone();
-        let _ = state.wait_for(|s| is_over(*s)).await;
+        let (mut state, mut goodbye) = (self.state.clone(), self.goodbye.clone());
+        tokio::select! {
+            _ = state.wait_for(|s| is_over(*s)) => {}
+            Ok(_) = goodbye.wait_for(|said| *said) => {}
+        }
     }
 
     /// The SSRCs that the node asks a keyframe of, as it asks. Never returns.
@@ -200,7 +239,7 @@ impl Peer {
     }
 }
 
-impl EncodingTrack {
+impl Outbound {
     /// Sends one packet; the header extensions are added.
     pub(super) async fn send(
         &self,
@@ -219,6 +258,31 @@ impl EncodingTrack {
     }
 }
 
+impl Line {
+    async fn add(connection: &dyn PeerConnection, track: MediaStreamTrack) -> Result<Self, webrtc::error::Error> {
+        let track = Arc::new(TrackLocalStaticRTP::new(track));
+        let sender = connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
+        Ok(Self { track, sender })
+    }
+}
+
+/// Where the sound goes, if the answer takes it.
+async fn sound_agreed(offer: &str, answer: &str, line: &Line) -> Result<Option<SoundTrack>, ConnectError> {
+    let is_taken = section(answer, "audio").is_some_and(|s| takes_media(&s));
+    let ssrc = line.track.track().await.ssrcs().next();
+    let (true, Some(ssrc)) = (is_taken, ssrc) else { return Ok(None) };
+    let parameters = line.sender.get_parameters().await?.rtp_parameters;
+    let payload_types = parameters.codecs.iter().filter_map(|c| Some((codec_of(&c.rtp_codec)?, c.payload_type)));
+    let payload_types: Vec<_> = payload_types.collect();
+    let mut header = rtp::Header { version: 2, ssrc, ..Default::default() };
+    let mid = section(offer, "audio").and_then(|s| attribute(&s, "mid").map(str::to_owned));
+    if let (Some(id), Some(mid)) = (extension(&parameters, MID_URI), mid) {
+        header.set_extension(id, Bytes::from(mid))?;
+    }
+    let outbound = Outbound { ssrc, header, track: Arc::clone(&line.track) };
+    Ok((!payload_types.is_empty()).then_some(SoundTrack { payload_types, outbound }))
+}
+
 async fn close(connection: &Arc<dyn PeerConnection>) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "the peer connection did not close");
@@ -230,34 +294,12 @@ fn is_over(state: RTCPeerConnectionState) -> bool {
     matches!(state, Closed | Disconnected | Failed)
 }
 
-fn h264() -> RTCRtpCodec {
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
-    RTCRtpCodec {
-        mime_type: "video/H264".into(),
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into(),
-        rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")],
-    }
-}
-
-fn media_engine() -> Result<MediaEngine, webrtc::error::Error> {
-    let mut engine = MediaEngine::default();
-    let codec = RTCRtpCodecParameters { rtp_codec: h264(), payload_type: PAYLOAD_TYPE };
-    engine.register_codec(codec, RtpCodecKind::Video)?;
-    for uri in [MID_URI, RID_URI] {
-        let capability = RTCRtpHeaderExtensionCapability { uri: uri.into() };
-        engine.register_header_extension(capability, RtpCodecKind::Video, None)?;
-    }
-    Ok(engine)
-}
-
 /// Retransmission and keyframe requests. Sender reports are ours: the stack's would state the time a packet was sent
 /// for the time it was captured, which is wrong while a cached GOP is sent faster than it was made.
-fn interceptors() -> Registry {
+fn interceptors(ended: watch::Sender<bool>) -> Registry {
     Registry::new()
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(RETRANSMIT).build())
-        .with(Slot::from(FEEDBACK_SLOT), KeyframeRequests::default())
+        .with(Slot::from(FEEDBACK_SLOT), Feedback::new(ended))
 }
 
 fn settings() -> SettingEngine {
@@ -288,25 +330,4 @@ fn local_addresses(with_loopback: bool) -> Vec<String> {
         addresses.push("127.0.0.1:0".to_owned());
     }
     addresses
-}
-
-fn media_track(camera: CameraId, rids: &[Rid]) -> MediaStreamTrack {
-    let encodings = rids.iter().map(|rid| RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters {
-            rid: rid.to_string(),
-            // Zero is not random enough for some receivers, and the rest is as good as any.
-            ssrc: Some(random_u32().max(1)),
-            ..Default::default()
-        },
-        active: true,
-        codec: h264(),
-        ..Default::default()
-    });
-    MediaStreamTrack::new(
-        camera.to_string(),
-        camera.to_string(),
-        "video".to_owned(),
-        RtpCodecKind::Video,
-        encodings.collect(),
-    )
 }

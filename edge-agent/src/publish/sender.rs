@@ -1,23 +1,22 @@
 //! Sends one encoding over one peer connection while it is wanted.
 //!
-//! Invariant: sequence numbers are contiguous, RTP timestamps never go back, and a sender report that states the
-//! capture time follows the first frame, then every second (RFC 3550, section 6.4.1). It follows, because a receiver
-//! learns from the first packet's rid whose SSRC it is.
+//! Invariant: RTP timestamps never go back.
 
-use super::peer::EncodingTrack;
+use super::{
+    Wanted,
+    peer::EncodingTrack,
+    stream::{RtpStream, Stopped},
+};
 use crate::{
     backoff::random_u32,
     feed::Feed,
     h264::AccessUnit,
     health::StreamBoard,
     packetize::{MAX_PAYLOAD, packetize},
+    timeline::VIDEO_RATE,
 };
 use protocol::Rid;
-use rtc::rtcp::sender_report::SenderReport;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -25,7 +24,6 @@ use tokio::{
 
 /// A cached GOP is sent this many times faster than it was made.
 const SPEED: u32 = 4;
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Frames of more packets than this are spaced, lest they overflow the receiver's socket.
 const LARGE_FRAME: usize = 64;
 /// Packets of a large frame that go out together.
@@ -33,78 +31,34 @@ const CHUNK: usize = 16;
 const CHUNK_INTERVAL: Duration = Duration::from_millis(1);
 /// Ticks from the last frame sent to a GOP that is sent again: one frame at 25 per second.
 const RESTART_STEP: u64 = 3600;
-/// From the NTP epoch, 1900, to the Unix epoch, in seconds.
-const NTP_OFFSET: u64 = 2_208_988_800;
-
 /// A GOP is sent again on request this often at most.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The encodings of a camera that somebody wants. An encoding that was not wanted for a moment is sent anew, from its
-/// GOP's start, even if nobody looked in that moment: the node has forgotten what it had of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    now: BTreeSet<Rid>,
-    /// How often each began to be wanted.
-    turns: BTreeMap<Rid, u64>,
-}
-
-impl Wanted {
-    /// Replaces the set. Whether it changed.
-    pub fn replace(&mut self, encodings: impl IntoIterator<Item = Rid>) -> bool {
-        let encodings: BTreeSet<Rid> = encodings.into_iter().collect();
-        for rid in encodings.difference(&self.now) {
-            *self.turns.entry(rid.clone()).or_default() += 1;
-        }
-        std::mem::replace(&mut self.now, encodings) != self.now
-    }
-
-    /// Those that are wanted now.
-    pub fn encodings(&self) -> &BTreeSet<Rid> {
-        &self.now
-    }
-
-    /// Which time it is that an encoding is wanted; `None` when it is not.
-    fn turn(&self, rid: &Rid) -> Option<u64> {
-        self.now.contains(rid).then(|| self.turns.get(rid).copied().unwrap_or_default())
-    }
-}
-
 /// The state of one encoding's RTP stream.
 pub(super) struct Sender {
-    track: EncodingTrack,
+    rid: Rid,
+    stream: RtpStream,
     board: StreamBoard,
-    sequence_number: u16,
     /// RTP timestamp minus ticks.
     offset: u64,
     /// RTP time of the last frame sent, before it is cut to 32 bits.
     last: Option<u64>,
-    last_report: Option<Instant>,
     /// Requests to send the GOP again.
     repeats: watch::Receiver<u64>,
     /// When a GOP was begun that was not live.
     began: Option<Instant>,
-    packets: u32,
-    octets: u32,
 }
-
-/// The connection takes no more packets.
-#[derive(Debug, thiserror::Error)]
-#[error("the encoding can no longer be sent: {0}")]
-pub(super) struct Stopped(#[from] webrtc::error::Error);
 
 impl Sender {
     /// A stream that has sent nothing.
     pub(super) fn new(track: EncodingTrack, board: StreamBoard, repeats: watch::Receiver<u64>) -> Self {
-        // The first number lies in the lower half, so that receivers meet no wrap early on (RFC 3711, section 3.3.1).
-        let sequence_number = (random_u32() >> 17) as u16;
         let offset = u64::from(random_u32());
-        let (last, last_report, began) = (None, None, None);
-        Self { track, board, sequence_number, offset, last, last_report, repeats, began, packets: 0, octets: 0 }
+        Self { rid: track.rid, stream: RtpStream::new(track.outbound), board, offset, last: None, repeats, began: None }
     }
 
     /// Sends whenever the encoding is wanted, until the connection is gone.
     pub(super) async fn run(mut self, feed: Feed, mut wanted: watch::Receiver<Wanted>) -> Result<(), Stopped> {
-        let rid = self.track.rid.clone();
+        let rid = self.rid.clone();
         loop {
             let Ok(turn) = wanted.wait_for(|w| w.turn(&rid).is_some()).await.map(|w| w.turn(&rid)) else {
                 return Ok(());
@@ -112,7 +66,7 @@ impl Sender {
             self.board.set_sending(true);
             tracing::debug!(%rid, "encoding starts");
             let ended = tokio::select! {
-                sent = self.stream(&feed) => sent,
+                sent = self.follow(&feed) => sent,
                 _ = wanted.wait_for(|w| w.turn(&rid) != turn) => Ok(()),
             };
             self.board.set_sending(false);
@@ -122,7 +76,7 @@ impl Sender {
     }
 
     /// Sends a feed until its subscription ends: the cached GOP at [`SPEED`], then live; on request so again.
-    async fn stream(&mut self, feed: &Feed) -> Result<(), Stopped> {
+    async fn follow(&mut self, feed: &Feed) -> Result<(), Stopped> {
         let mut subscription = feed.subscribe();
         let mut start = None;
         self.began = Some(Instant::now());
@@ -152,7 +106,7 @@ impl Sender {
                 self.begin(&unit);
             }
             self.send(&unit).await?;
-            self.report_when_due(&unit).await?;
+            self.stream.report_when_due(self.timestamp(&unit), VIDEO_RATE, unit.captured_micros).await?;
         }
     }
 
@@ -163,27 +117,7 @@ impl Sender {
         {
             self.offset = last + RESTART_STEP - unit.ticks;
         }
-        self.last_report = None;
-    }
-
-    async fn report_when_due(&mut self, unit: &AccessUnit) -> Result<(), Stopped> {
-        let now = Instant::now();
-        if self.last_report.is_some_and(|at| now - at < REPORT_INTERVAL) {
-            return Ok(());
-        }
-        self.last_report = Some(now);
-        // The pair is that of the moment of sending: receivers take it for that.
-        let sent = unix_micros().max(unit.captured_micros);
-        let age_ticks = (sent - unit.captured_micros) * 9 / 100;
-        let report = SenderReport {
-            ssrc: self.track.ssrc,
-            ntp_time: ntp(sent),
-            rtp_time: self.timestamp(unit).wrapping_add(age_ticks as u32),
-            packet_count: self.packets,
-            octet_count: self.octets,
-            ..Default::default()
-        };
-        Ok(self.track.report(report).await?)
+        self.stream.expect_report();
     }
 
     async fn send(&mut self, unit: &AccessUnit) -> Result<(), Stopped> {
@@ -196,11 +130,7 @@ impl Sender {
                 sleep(CHUNK_INTERVAL).await;
             }
             let octets = payload.len() as u64;
-            self.sequence_number = self.sequence_number.wrapping_add(1);
-            // Counted before it is sent: cancelling a send must never lead to the same number twice.
-            self.track.send(self.sequence_number, timestamp, i + 1 == count, payload).await?;
-            self.packets = self.packets.wrapping_add(1);
-            self.octets = self.octets.wrapping_add(octets as u32);
+            self.stream.send(timestamp, i + 1 == count, payload).await?;
             self.board.add_sent(octets);
         }
         Ok(())
@@ -211,14 +141,4 @@ impl Sender {
     fn timestamp(&self, unit: &AccessUnit) -> u32 {
         (unit.ticks + self.offset) as u32
     }
-}
-
-fn unix_micros() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
-}
-
-/// Wall time as a 64-bit NTP timestamp (RFC 3550, section 4).
-fn ntp(unix_micros: u64) -> u64 {
-    let (seconds, micros) = (unix_micros / 1_000_000, unix_micros % 1_000_000);
-    ((seconds + NTP_OFFSET) << 32) | ((micros << 32) / 1_000_000)
 }

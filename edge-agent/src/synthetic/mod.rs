@@ -3,6 +3,7 @@
 //! Invariant: frame `k` is the frame of the wall-clock time `k / fps`, and every frame whose `k` is a multiple of 4
 //! seconds' frames is a keyframe, so that all streams of a camera begin their GOPs together.
 
+pub mod beep;
 mod font;
 mod scene;
 pub mod timecode;
@@ -11,6 +12,7 @@ use crate::{
     feed::Feed,
     h264::{self, AccessUnit, Assembler},
     health::StreamBoard,
+    rtsp::Outlets,
     source::Picture,
     timeline::Timeline,
 };
@@ -90,18 +92,29 @@ impl Camera {
     }
 }
 
-/// Makes a stream for as long as it is polled.
-pub async fn pull(picture: Picture, name: String, feed: Feed, board: StreamBoard) {
+/// Makes a stream for as long as it is polled; the largest stream of a camera has the sound.
+pub async fn pull(picture: Picture, name: String, outlets: Outlets) {
+    let Outlets { feed, sound, board } = outlets;
+    let beeping = async {
+        if board.place() == 0 {
+            beep::pull(&sound, &board).await;
+        }
+        std::future::pending::<()>().await;
+    };
     // Dropped with this future, which ends the thread.
     let (_alive, stop) = mpsc::channel::<()>();
+    let seen = board.clone();
     let worker = tokio::task::spawn_blocking(move || {
-        if let Err(error) = encode(picture, &name, &feed, &board, &stop) {
+        if let Err(error) = encode(picture, &name, &feed, &seen, &stop) {
             tracing::error!(%error, "synthetic camera stopped");
-            board.set_state(StreamState::Unreachable, Some(&error.to_string()));
+            seen.set_state(StreamState::Unreachable, Some(&error.to_string()));
         }
     });
-    if worker.await.is_err() {
-        tracing::error!("synthetic camera stopped");
+    tokio::select! {
+        () = beeping => {}
+        ended = worker => if ended.is_err() {
+            tracing::error!("synthetic camera stopped");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use axum::{
 use rtc::{
     interceptor::{Attribute, Interceptor, Packet, Registry, Slot, StreamInfo, TaggedPacket},
     rtcp::{
+        goodbye::Goodbye,
         payload_feedbacks::picture_loss_indication::PictureLossIndication,
         sender_report::SenderReport,
         transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack},
@@ -93,6 +94,13 @@ impl WhipServer {
     pub(crate) async fn nack(&self, media_ssrc: u32, packet_id: u16) {
         let nacks = vec![NackPair { packet_id, lost_packets: 0 }];
         self.write(Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })).await;
+    }
+
+    /// Ends the connection as a node does: with a BYE.
+    pub(crate) async fn end_connection(&self) {
+        self.write(Box::new(Goodbye { sources: vec![1], reason: Default::default() })).await;
+        let connection = self.shared.connection.lock().expect("unpoisoned").take().expect("connected");
+        connection.close().await.expect("closed");
     }
 
     pub(crate) async fn request_keyframe(&self, media_ssrc: u32) {
