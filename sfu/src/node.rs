@@ -103,7 +103,7 @@ impl Node {
         let connection = Connection { id: ask.connection, peer, shard, seat, tag, playing: false, ending: None };
         let new = NewPeer { id: peer, ice, fingerprint, until: Some(instant_of(ask.until)), role };
         self.begin(&connection, Some(viewing), new);
-        self.replace_later(connection);
+        self.replace_later(&connection);
         Ok(Answer { answer })
     }
 
@@ -213,14 +213,14 @@ impl Node {
         older.iter().for_each(|connection| self.disconnect(connection, EndReason::Replaced));
     }
 
-    fn replace_later(self: &Arc<Self>, newer: Connection) {
-        if self.state().replaced_by(&newer).is_empty() {
+    fn replace_later(self: &Arc<Self>, newer: &Connection) {
+        if self.state().replaced_by(newer).is_empty() {
             return;
         }
-        let node = Arc::clone(self);
+        let (node, newer) = (Arc::clone(self), newer.peer);
         tokio::spawn(async move {
             tokio::time::sleep(REPLACED_AFTER).await;
-            node.replace_older(newer.peer);
+            node.replace_older(newer);
         });
     }
 

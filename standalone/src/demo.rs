@@ -121,11 +121,21 @@ fn cameras(demo: &Demo) -> anyhow::Result<Vec<Camera>> {
             name: name.to_owned(),
             main: main.parse()?,
             sub: sub.map(str::parse).transpose()?,
-            transport: Transport::default(),
+            transport: match demo.camera_transport {
+                crate::Transport::Tcp => Transport::Tcp,
+                crate::Transport::Udp => Transport::Udp,
+            },
         })
     };
-    if let Some(main) = &demo.camera {
-        return Ok(vec![camera(9, "Camera", main.as_str(), demo.camera_sub.as_ref().map(Url::as_str))?]);
+    anyhow::ensure!(demo.camera_sub.len() <= demo.camera.len(), "more --camera-sub than --camera");
+    if !demo.camera.is_empty() {
+        anyhow::ensure!(demo.camera.len() <= 64, "64 cameras at most");
+        let numbered = (11..).zip(&demo.camera).enumerate();
+        let named = numbered.map(|(at, (number, main))| {
+            let name = format!("Camera {}", at + 1);
+            camera(number, &name, main.as_str(), demo.camera_sub.get(at).map(Url::as_str))
+        });
+        return named.collect();
     }
     let (main, sub) = ("synthetic:1280x720", Some("synthetic:640x360"));
     Ok(vec![camera(1, "Playroom", main, sub)?, camera(2, "Garden", main, sub)?])

@@ -19,38 +19,45 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-fn claims(aud: Audience, sub: &str, cameras: &[CameraId], max: &Rid, hours: u64) -> anyhow::Result<Claims> {
+/// What a grant is to state.
+pub(crate) struct Terms<'a> {
+    /// To view, or to publish.
+    pub(crate) aud: Audience,
+    /// Whom it is for.
+    pub(crate) sub: &'a str,
+    /// The largest encoding.
+    pub(crate) max: &'a Rid,
+    /// Whether it is for sound too.
+    pub(crate) audio: bool,
+    /// How long it lasts; a viewing window of that length when it is to view.
+    pub(crate) hours: u64,
+}
+
+/// A grant for these cameras, with a session of its own.
+pub(crate) fn grant(signer: &Signer, terms: &Terms<'_>, cameras: &[CameraId]) -> anyhow::Result<String> {
     let mut sid = [0; 16];
     SystemRandom::new().fill(&mut sid).ok().context("no randomness")?;
     let iat = unix_now();
-    let exp = iat + hours * HOUR;
-    Ok(Claims {
+    let exp = iat + terms.hours * HOUR;
+    let camera = |id: &CameraId| CameraGrant { id: *id, max: terms.max.clone(), audio: terms.audio };
+    Ok(signer.sign(&Claims {
         iss: String::new(),
-        aud,
-        sub: sub.to_owned(),
+        aud: terms.aud,
+        sub: terms.sub.to_owned(),
         sid: SessionId::from_random(sid),
         jti: Uuid::new_v4().to_string(),
         iat,
         exp,
-        win: (aud == Audience::View).then_some(exp),
-        cameras: cameras.iter().map(|id| CameraGrant { id: *id, max: max.clone(), audio: false }).collect(),
-    })
-}
-
-/// A grant to watch, for a session of its own, to the end of a viewing window of so many hours.
-pub(crate) fn view_grant(
-    signer: &Signer,
-    sub: &str,
-    cameras: &[CameraId],
-    max: &Rid,
-    hours: u64,
-) -> anyhow::Result<String> {
-    Ok(signer.sign(&claims(Audience::View, sub, cameras, max, hours)?))
+        win: (terms.aud == Audience::View).then_some(exp),
+        cameras: cameras.iter().map(camera).collect(),
+    }))
 }
 
 /// A grant to publish, for the agent in this process.
 pub(crate) fn publish_grant(signer: &Signer, cameras: &[CameraId]) -> anyhow::Result<String> {
-    Ok(signer.sign(&claims(Audience::Publish, AGENT, cameras, &Rid::high(), PUBLISH_HOURS)?))
+    let max = Rid::high();
+    let terms = Terms { aud: Audience::Publish, sub: AGENT, max: &max, audio: true, hours: PUBLISH_HOURS };
+    grant(signer, &terms, cameras)
 }
 
 /// Renews publish grants that are about to end, as long as the bus lives.

@@ -11,6 +11,7 @@ mod page;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use protocol::grant::Audience;
 use protocol::{CameraId, Rid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ struct Arguments {
 enum Command {
     /// Start everything, with a page that needs no account, on loopback.
     Demo(Demo),
-    /// Print a view grant, signed with the key of a data directory.
+    /// Print a grant to view, or to publish, signed with the key of a data directory.
     Grant(Grant),
 }
 
@@ -37,13 +38,16 @@ struct Demo {
     /// Where page and API are served; a loopback address. Port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// RTSP URL of a camera's main stream, with user name and password where it asks for them. Without it, two
-    /// synthetic cameras.
+    /// RTSP URL of a camera's main stream, with user name and password where it asks for them; once for each camera.
+    /// Without any, two synthetic cameras.
     #[arg(long)]
-    camera: Option<Url>,
-    /// RTSP URL of the same camera's sub stream.
+    camera: Vec<Url>,
+    /// RTSP URL of the sub stream of the camera that stands at the same place; once for each camera.
     #[arg(long, requires = "camera")]
-    camera_sub: Option<Url>,
+    camera_sub: Vec<Url>,
+    /// How RTP comes from the cameras.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    camera_transport: Transport,
     /// Where keys are kept.
     #[arg(long, default_value = "data")]
     data: PathBuf,
@@ -55,6 +59,15 @@ struct Demo {
     web: PathBuf,
 }
 
+/// How RTP comes from a camera.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Transport {
+    /// Within the RTSP connection.
+    Tcp,
+    /// By datagrams.
+    Udp,
+}
+
 #[derive(clap::Args)]
 struct Grant {
     /// Where the demo keeps its keys.
@@ -63,7 +76,13 @@ struct Grant {
     /// A camera it names; repeat for more. Default: all of the demo's.
     #[arg(long)]
     camera: Vec<CameraId>,
-    /// The largest encoding that may be seen.
+    /// To publish these cameras, as an agent or any WHIP client does, in place of viewing them.
+    #[arg(long, requires = "camera")]
+    publish: bool,
+    /// Whether sound may be heard, or published.
+    #[arg(long)]
+    audio: bool,
+    /// The largest encoding that may be seen, or published.
     #[arg(long, default_value = "h")]
     max: Rid,
     /// How long it lasts, at most 24.
@@ -86,7 +105,9 @@ fn print_grant(ask: &Grant) -> anyhow::Result<()> {
     let signer = keys::existing(&ask.data)?;
     let known = keys::cameras(&ask.data)?;
     let cameras = if ask.camera.is_empty() { known } else { ask.camera.clone() };
-    let token = issuer::view_grant(&signer, "grant", &cameras, &ask.max, ask.hours).context("signing")?;
+    let aud = if ask.publish { Audience::Publish } else { Audience::View };
+    let terms = issuer::Terms { aud, sub: "grant", max: &ask.max, audio: ask.audio, hours: ask.hours };
+    let token = issuer::grant(&signer, &terms, &cameras).context("signing")?;
     println!("{token}");
     Ok(())
 }

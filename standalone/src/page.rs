@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use protocol::grant::Signer;
+use protocol::grant::{Audience, Signer};
 use protocol::{CameraId, Problem, Rid};
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
@@ -42,7 +42,9 @@ async fn grant(State(page): State<Page>, ConnectInfo(peer): ConnectInfo<SocketAd
         let detail = "the demo's grant is for browsers on this machine; ask with `standalone grant` instead";
         return refuse(&Problem::new(403, "loopback_only", detail));
     }
-    match issuer::view_grant(&page.signer, "demo", &page.cameras, &Rid::high(), HOURS) {
+    let max = Rid::high();
+    let terms = issuer::Terms { aud: Audience::View, sub: "demo", max: &max, audio: true, hours: HOURS };
+    match issuer::grant(&page.signer, &terms, &page.cameras) {
         Ok(grant) => {
             let expires = issuer::unix_now() + HOURS * 3600;
             ([(header::CACHE_CONTROL, "no-store")], Json(Granted { grant, expires })).into_response()

@@ -5,9 +5,7 @@ use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
 use crate::node::{Node, ShardEnd};
 use async_trait::async_trait;
-use cluster::{
-    Amendment, ConnectionRecord, Directory, Epoch, Error, InProcess, Known, Origin, Received, Subscription,
-};
+use cluster::{Amendment, ConnectionRecord, Directory, Epoch, Error, InProcess, Known, Origin, Received, Subscription};
 use protocol::camera::Camera;
 use protocol::event::Event;
 use protocol::node::{NodeRecord, NodeState};
