@@ -1,10 +1,13 @@
 // Chromium without a head, as the tests use it: no sandbox (CI runs as root), no throttling, real local addresses.
 import { chromium, type Browser } from 'playwright-core';
 
-/** Starts it. */
-export function launch(): Promise<Browser> {
+/** Where it is. */
+export const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+
+/** Starts it, or what stands in for it. */
+export function launch(executablePath = CHROMIUM): Promise<Browser> {
   return chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath,
     args: [
       '--no-sandbox',
       '--disable-gpu',

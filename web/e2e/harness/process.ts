@@ -2,10 +2,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The repository's root. */
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** One of our services, as cargo built it; the directory SUNROOM_BIN stands in for cargo's. */
+export function service(name: string): string {
+  return join(process.env['SUNROOM_BIN'] ?? join(ROOT, 'target/release'), name);
+}
 
 /** Lines of a server's output that a failure shows. */
 const REMEMBERED = 60;
@@ -26,15 +32,17 @@ export class Server {
     args: readonly string[],
     ready: RegExp,
     withinMs = 20_000,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<[Server, RegExpExecArray]> {
-    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     const server = new Server(child);
     const said = new Promise<RegExpExecArray>((resolve, reject) => {
-      const lines = createInterface(child.stdout);
-      lines.on('line', (line) => {
-        const match = ready.exec(line);
-        if (match) resolve(match);
-      });
+      for (const stream of [child.stdout, child.stderr]) {
+        createInterface(stream).on('line', (line) => {
+          const match = ready.exec(line);
+          if (match) resolve(match);
+        });
+      }
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`${command} ended (${code}) before it was ready\n${server.log}`)));
       setTimeout(() => reject(new Error(`${command} is not ready in ${withinMs} ms\n${server.log}`)), withinMs).unref();
@@ -54,9 +62,23 @@ export class Server {
 
   /** Ends it: asks, and insists after 5 s. */
   async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** Ends it without asking. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** Its exit code; null while it runs, and where a signal ended it. */
+  get exitCode(): number | null {
+    return this.child.exitCode;
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     if (this.child.pid === undefined || this.child.exitCode !== null || this.child.signalCode !== null) return;
     const gone = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
+    this.child.kill(signal);
     const insist = setTimeout(() => this.child.kill('SIGKILL'), 5_000);
     await gone;
     clearTimeout(insist);

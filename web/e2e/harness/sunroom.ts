@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ROOT, Server, until } from './process';
+import { Camera } from './camera';
+import { Server, service, until } from './process';
 
 /** A camera as `GET /v1/cameras` lists it. */
 export interface Listed {
@@ -13,25 +14,33 @@ export interface Listed {
   readonly live: boolean;
 }
 
-const STANDALONE = join(ROOT, 'target/release/standalone');
-const CREDENTIALS = 'admin:s3cret';
+const STANDALONE = service('standalone');
 /** Seconds that a node keeps an encoding wanted after its last viewer; short, so that tests see it cold again. */
 const LINGER_S = '1';
+
+/** What ends with the services: a server of a camera. */
+interface Ends {
+  readonly log: string;
+  stop(): Promise<void>;
+}
 
 /** Services under test. */
 export class Sunroom {
   private constructor(
     readonly origin: string,
-    private readonly data: string,
-    private readonly servers: readonly Server[],
+    readonly data: string,
+    private readonly servers: readonly [Server, ...Ends[]],
   ) {}
 
   /** One RTSP camera that asks for a password (digest), main and sub stream, served with the pages in `web`. */
   static async withCamera(web: string): Promise<Sunroom> {
-    const args = ['tools/camera/rtspcam.py', '--port', '0', '--auth', CREDENTIALS];
-    const [camera, [, port]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
-    const stream = (name: string): string => `rtsp://${CREDENTIALS}@127.0.0.1:${port}/${name}`;
-    return Sunroom.#start(web, [camera], ['--camera', stream('main'), '--camera-sub', stream('sub')]);
+    const camera = await Camera.start();
+    return Sunroom.#start(web, [camera], pulled(camera));
+  }
+
+  /** That camera, which is the caller's to end; by way of `port` where something stands between. */
+  static pulling(web: string, camera: Camera, port = camera.port): Promise<Sunroom> {
+    return Sunroom.#start(web, [], pulled(camera, port));
   }
 
   /** The demo with its synthetic cameras. */
@@ -39,7 +48,7 @@ export class Sunroom {
     return Sunroom.#start(web, [], []);
   }
 
-  static async #start(web: string, cameras: readonly Server[], args: readonly string[]): Promise<Sunroom> {
+  static async #start(web: string, cameras: readonly Ends[], args: readonly string[]): Promise<Sunroom> {
     const data = await mkdtemp(join(tmpdir(), 'sunroom-e2e-'));
     const fixed = ['demo', '--listen', '127.0.0.1:0', '--data', data, '--linger', LINGER_S, '--web', web];
     try {
@@ -51,15 +60,24 @@ export class Sunroom {
     }
   }
 
-  /** A fresh grant, which opens a session of its own. */
-  async grant(): Promise<string> {
-    const { stdout } = await promisify(execFile)(STANDALONE, ['grant', '--data', this.data]);
+  /** A fresh grant, which opens a session of its own: for all cameras, or for one that need not be known yet. */
+  grant(camera?: string): Promise<string> {
+    return this.#signed(camera === undefined ? [] : ['--camera', camera]);
+  }
+
+  /** A grant to publish a camera, for a publisher of its own. */
+  publishGrant(camera: string): Promise<string> {
+    return this.#signed(['--publish', '--camera', camera]);
+  }
+
+  async #signed(args: readonly string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(STANDALONE, ['grant', '--data', this.data, ...args]);
     return stdout.trim();
   }
 
-  /** The cameras, once all of them are live. */
-  async cameras(): Promise<readonly Listed[]> {
-    const headers = { authorization: `Bearer ${await this.grant()}` };
+  /** The cameras of the demo, or that one, once all of them are live. */
+  async cameras(camera?: string): Promise<readonly Listed[]> {
+    const headers = { authorization: `Bearer ${await this.grant(camera)}` };
     return until('live cameras', 20_000, async () => {
       const response = await fetch(`${this.origin}/v1/cameras`, { headers });
       const { cameras } = (await response.json()) as { cameras: Listed[] };
@@ -88,9 +106,19 @@ export class Sunroom {
     return this.servers.map((server) => server.log).join('\n---\n');
   }
 
+  /** Tells the services to end; answers their exit code once they have. */
+  async terminate(): Promise<number | null> {
+    await this.servers[0].stop();
+    return this.servers[0].exitCode;
+  }
+
   /** Ends all of it. */
   async stop(): Promise<void> {
     for (const server of this.servers) await server.stop();
     await rm(this.data, { recursive: true, force: true });
   }
+}
+
+function pulled(camera: Camera, port = camera.port): string[] {
+  return ['--camera', camera.url('main', port), '--camera-sub', camera.url('sub', port)];
 }

@@ -1,0 +1,79 @@
+// RTSP cameras with a clock in their picture, on this machine: GStreamer's server, and VLC's.
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { ROOT, Server, until } from './process';
+
+const CREDENTIALS = 'admin:s3cret';
+
+/** A camera that can be cut off, and comes back where it was. */
+export class Camera {
+  private constructor(
+    private server: Server,
+    readonly port: number,
+  ) {}
+
+  /** On a free port: main and sub stream, a password asked for (digest), a keyframe each 4 s. */
+  static async start(port = 0): Promise<Camera> {
+    const [server, bound] = await serve(port);
+    return new Camera(server, bound);
+  }
+
+  /** The address of `main` or `sub`, by way of another port where one is given. */
+  url(stream: 'main' | 'sub', port = this.port): string {
+    return `rtsp://${CREDENTIALS}@127.0.0.1:${port}/${stream}`;
+  }
+
+  /** Ends it without a word to its clients. */
+  kill(): Promise<void> {
+    return this.server.kill();
+  }
+
+  /** Comes back on the same port, once it has ended. */
+  async restart(): Promise<void> {
+    [this.server] = await serve(this.port);
+  }
+
+  stop(): Promise<void> {
+    return this.server.stop();
+  }
+
+  get log(): string {
+    return this.server.log;
+  }
+}
+
+async function serve(port: number): Promise<[Server, number]> {
+  const args = ['tools/camera/rtspcam.py', '--port', String(port), '--auth', CREDENTIALS];
+  const [server, [, bound]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
+  return [server, Number(bound)];
+}
+
+/** VLC with the film of the sub stream, over UDP only. Answers its address too. */
+export async function vlc(): Promise<[Server, string]> {
+  const port = await freePort();
+  const args = [String(port), join(ROOT, 'media/sub.h264'), 'sub'];
+  const [server] = await Server.start(join(ROOT, 'tools/camera/vlccam.sh'), args, /rtsp:/);
+  await until('VLC to serve', 10_000, () => answers(port));
+  return [server, `rtsp://127.0.0.1:${port}/sub`];
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function answers(port: number): Promise<true | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(undefined));
+  });
+}
