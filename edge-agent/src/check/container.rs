@@ -4,7 +4,7 @@ use super::{MAX_PICTURE, Media, Unreadable, Video, sound};
 use crate::{h264::split_length_prefixed, survey::Codec};
 use bytes::Bytes;
 use matroska_demuxer::{Frame, MatroskaFile, TrackEntry, TrackType};
-use re_mp4::{Mp4, StsdBoxContent, Track, TrackKind};
+use re_mp4::{Mp4, StsdBoxContent, Track};
 use std::{
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
@@ -20,7 +20,8 @@ pub(super) fn mp4(file: File) -> Result<Media, Unreadable> {
     let mp4 = Mp4::read(&mut reader, size).map_err(|e| Unreadable::Damaged("MP4", e.to_string()))?;
     let mut media = Media::default();
     for track in mp4.tracks().values() {
-        let content = &track.trak(&mp4).mdia.minf.stbl.stsd.contents;
+        let media_information = &track.trak(&mp4).mdia.minf;
+        let content = &media_information.stbl.stsd.contents;
         let codec = match content {
             StsdBoxContent::Avc1(_) => Codec::H264,
             StsdBoxContent::Hvc1(_) | StsdBoxContent::Hev1(_) => Codec::H265,
@@ -28,7 +29,7 @@ pub(super) fn mp4(file: File) -> Result<Media, Unreadable> {
                 media.audio.push(sound("mpeg4-generic", false));
                 continue;
             }
-            StsdBoxContent::Unknown(name) if track.kind == Some(TrackKind::Audio) => {
+            StsdBoxContent::Unknown(name) if media_information.smhd.is_some() => {
                 media.audio.push(sound_of_mp4(&name.value));
                 continue;
             }
@@ -47,6 +48,7 @@ pub(super) fn mp4(file: File) -> Result<Media, Unreadable> {
 }
 
 fn samples(track: &Track, reader: &mut (impl Read + Seek), video: &mut Video) -> Result<(), Unreadable> {
+    let first = track.samples.first().map_or(0, |s| s.decode_timestamp);
     for sample in &track.samples {
         if sample.size > MAX_PICTURE {
             return Err(Unreadable::Damaged("MP4", "a picture is larger than 16 MiB".into()));
@@ -55,10 +57,10 @@ fn samples(track: &Track, reader: &mut (impl Read + Seek), video: &mut Video) ->
         let mut data = Vec::new();
         reader.take(sample.size).read_to_end(&mut data)?;
         if (data.len() as u64) < sample.size {
-            // The file ends early: what came before is judged.
+            // It points beyond the file's end: what came before is judged.
             return Ok(());
         }
-        let at = u128::from(sample.decode_timestamp.max(0).unsigned_abs());
+        let at = u128::from(sample.decode_timestamp.abs_diff(first));
         let ticks = at * TICKS_PER_SECOND / u128::from(sample.timescale.max(1));
         if !take(video, data, u64::try_from(ticks).ok()) {
             return Ok(());

@@ -1,6 +1,7 @@
 //! `edge-agent check`: says of a recording or a camera's stream what would trouble viewers, before it is installed.
 //!
-//! Invariant: a source that was read in part is judged by that part; one that holds no picture is unreadable.
+//! Invariant: a source that breaks off is judged by what came before, where its container allows it (MP4 does not); one
+//! that holds no picture is unreadable.
 
 mod container;
 mod elementary;
