@@ -1,5 +1,5 @@
 // The page's calls: a grant for this page, and the cameras that it names.
-import { ProblemError, problemOf, readProblem, type Rid } from '@sunroom/sdk';
+import { ProblemError, audible, problemOf, readProblem, type Rid } from '@sunroom/sdk';
 
 /** One coded stream of a camera. */
 export interface Encoding {
@@ -15,6 +15,8 @@ export interface Camera {
   /** Whether a picture may be had now. */
   readonly live: boolean;
   readonly encodings: readonly Encoding[];
+  /** Its sound, where it has one; `live` tells whether it can be heard live. */
+  readonly audio?: { readonly codec: string; readonly live: boolean };
 }
 
 /** A grant is used until so long before its end, in milliseconds. */
@@ -24,6 +26,7 @@ const TIMEOUT_MS = 10_000;
 /** This page's session: one grant for all it shows, so that a new connection takes the place of the one before. */
 export class Session {
   #held: Promise<{ grant: string; expires: number }> | undefined;
+  #audible: ReadonlySet<string> = new Set();
 
   /** A grant that is still good for a while. Throws ProblemError. */
   readonly grant = async (): Promise<string> => {
@@ -44,8 +47,15 @@ export class Session {
 
   /** The cameras of the grant. Throws ProblemError. */
   async cameras(): Promise<readonly Camera[]> {
-    const headers = { authorization: `Bearer ${await this.grant()}` };
+    const grant = await this.grant();
+    this.#audible = audible(grant);
+    const headers = { authorization: `Bearer ${grant}` };
     return (await call<{ cameras: Camera[] }>('/v1/cameras', { headers })).cameras;
+  }
+
+  /** Whether the grant allows a camera to be heard. */
+  mayHear(camera: string): boolean {
+    return this.#audible.has(camera);
   }
 }
 

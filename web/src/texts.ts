@@ -1,48 +1,45 @@
-// Every text that people read on the page, by key, so that another language is another table.
-
-const english = {
-  cameras: 'Cameras',
-  'cameras.none': 'No camera is connected yet.',
-  'camera.live': 'On air',
-  'camera.away': 'No signal',
-  'state.idle': 'Choose a camera',
-  'state.connecting': 'Connecting…',
-  'state.waiting': 'Waiting for the picture',
-  'state.nosignal': 'No signal',
-  'state.nosignal.detail': 'The camera sends no picture at the moment. It appears here as soon as it comes back.',
-  'state.playing': 'Live',
-  'state.reconnecting': 'Reconnecting…',
-  'state.failed': 'This camera cannot be shown',
-  'state.ended': 'Stopped',
-  announce: '{camera}: {state}',
-  picture: 'Live picture of {camera}',
-  size: 'Picture size',
-  'size.auto': 'Auto',
-  'size.h': 'Large',
-  'size.l': 'Small',
-  delay: 'Delay',
-  'delay.title': 'Measured from the camera’s time stamp to this screen, less the one-way time from the camera to the server',
-  transit: 'Delay from server',
-  'transit.title': 'Measured from the media server to this screen; the way from the camera to the server comes on top',
-  'delay.value': '{ms} ms',
-  resolution: 'Resolution',
-  'resolution.value': '{width} × {height}',
-  rate: 'Data rate',
-  'rate.value': '{mbps} Mbit/s',
-  unknown: '–',
-  fullscreen: 'Full screen',
-  'fault.title': 'The page cannot reach Sunroom',
-  'fault.body': 'Is it still running? The page tries again by itself.',
-  'refused.title': 'Watching is not open from here',
-  'refused.body':
-    'Until accounts are set up, Sunroom shows its cameras only on the machine that it runs on. Open this page there, at the address that it printed when it started.',
-  retry: 'Try again',
-} as const;
+// Every text that people read on the page, by key and language, and which language that is.
+import { chinese } from './texts/chinese';
+import { english } from './texts/english';
 
 /** Names a text. */
 export type Key = keyof typeof english;
 
+/** The languages, by BCP 47 tag. */
+export const LANGUAGES = { zh: chinese, en: english } as const;
+
+/** A language of the page. */
+export type Language = keyof typeof LANGUAGES;
+
+/** What each language calls itself, and its tag in full. */
+export const NAMES: Readonly<Record<Language, { readonly name: string; readonly tag: string }>> = {
+  zh: { name: '中文', tag: 'zh-Hans' },
+  en: { name: 'EN', tag: 'en' },
+};
+
+let current: Language = 'en';
+
+/** The language that somebody reads: the one kept from before, else the first of theirs that the page speaks. */
+export function languageFor(kept: string | null, theirs: readonly string[]): Language {
+  if (kept === 'zh' || kept === 'en') return kept;
+  for (const tag of theirs) {
+    const primary = tag.toLowerCase().split('-')[0];
+    if (primary === 'zh' || primary === 'en') return primary;
+  }
+  return 'en';
+}
+
+/** The page's language. */
+export function language(): Language {
+  return current;
+}
+
+/** Speaks another language from now on; what is on the page already is not touched. */
+export function speak(chosen: Language): void {
+  current = chosen;
+}
+
 /** The text of a key, with its `{parameters}` filled in. */
 export function text(key: Key, parameters: Readonly<Record<string, string | number>> = {}): string {
-  return english[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(parameters[name] ?? whole));
+  return LANGUAGES[current][key].replace(/\{(\w+)\}/g, (whole, name: string) => String(parameters[name] ?? whole));
 }

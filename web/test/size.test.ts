@@ -17,6 +17,11 @@ describe('encodingFor', () => {
     expect(encodingFor('auto', [], 4000)).toBeUndefined();
     expect(encodingFor('h', [both[1]], 4000)).toBeUndefined();
   });
+  it('takes the middle one where it suffices', () => {
+    const three = [...both, { rid: 'm', width: 960, height: 540 }] as const;
+    expect(encodingFor('auto', three, 1000)).toBe('m');
+    expect(encodingFor('auto', three, 1300)).toBe('h');
+  });
   it('does as told', () => {
     expect(encodingFor('l', both, 4000)).toBe('l');
     expect(encodingFor('h', both, 100)).toBe('h');

@@ -12,7 +12,11 @@ export class LatencyMeter {
   #frames: { readonly shownMs: number; readonly latencyMs: number }[] = [];
   #request: number | undefined;
 
-  constructor(private readonly screen: Screen) {
+  /** `each` hears of each frame as it is shown. */
+  constructor(
+    private readonly screen: Screen,
+    private readonly each: (frame: VideoFrameCallbackMetadata) => void = () => undefined,
+  ) {
     this.#await();
   }
 
@@ -39,8 +43,10 @@ export class LatencyMeter {
 
   #await(): void {
     // Browsers of before 2024 may lack the callback; they have no latency then, and all else works.
-    this.#request = this.screen.requestVideoFrameCallback?.((_, { expectedDisplayTime: shownMs, captureTime }) => {
+    this.#request = this.screen.requestVideoFrameCallback?.((_, frame) => {
       this.#await();
+      this.each(frame);
+      const { expectedDisplayTime: shownMs, captureTime } = frame;
       if (captureTime === undefined) return;
       // When the frame is to be visible, not when this is called: a busy page is called late, the screen is not.
       this.#frames.push({ shownMs, latencyMs: shownMs - captureTime });

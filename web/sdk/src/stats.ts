@@ -50,16 +50,17 @@ export interface Readings extends Inbound {
   readonly roundTrip?: number;
 }
 
-/** The video's inbound-rtp dictionary in a report, with the round trip of the candidate pair in use. */
-export function inbound(report: RTCStatsReport): Readings | undefined {
-  let found: Inbound | undefined;
+/** The inbound-rtp dictionary of each track in a report, by the track's id, with the round trip of the candidate pair in use. */
+export function inbound(report: RTCStatsReport): Map<string, Readings> {
+  const found: (Inbound & { trackIdentifier?: string })[] = [];
   let roundTrip: number | undefined;
-  type Entry = Inbound & { type: string; kind?: string; nominated?: boolean; currentRoundTripTime?: number };
+  type Entry = Inbound & { type: string; trackIdentifier?: string; nominated?: boolean; currentRoundTripTime?: number };
   report.forEach((entry: Entry) => {
-    if (entry.type === 'inbound-rtp' && entry.kind === 'video') found = entry;
+    if (entry.type === 'inbound-rtp') found.push(entry);
     if (entry.type === 'candidate-pair' && entry.nominated) roundTrip = entry.currentRoundTripTime;
   });
-  return found && (roundTrip === undefined ? found : { ...found, roundTrip });
+  const way = roundTrip === undefined ? {} : { roundTrip };
+  return new Map(found.map((entry) => [entry.trackIdentifier ?? '', { ...entry, ...way }]));
 }
 
 /** A reading from one dictionary and the one before it, and the latency that the screen shows. */

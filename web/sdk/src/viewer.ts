@@ -1,293 +1,405 @@
-// A viewer of one camera at a time: keeps a Link up, replaces it without a gap, and tells the page how it stands.
-// Invariant: `stream` is one object for the viewer's whole life and holds at most the one track that is shown.
+// A viewer of several cameras: keeps a session up, replaces it without a gap, and tells the page how each slot stands.
+// Invariant: what is asked of a slot outlives every connection; a new one begins with all slots as they were.
 import { delayMs } from './backoff';
 import { ServerClock } from './clock';
 import { Emitter } from './emitter';
+import type { EndReason, ServerEvent } from './events';
 import { expiryMs } from './grant';
-import { LatencyMeter } from './latency';
 import { Link, type LinkListener } from './link';
+import { watchNetwork } from './network';
 import { isTransient, local, type Problem } from './problem';
-import { next, type Happening, type State } from './state';
+import type { Change, Rid, Show } from './sessions';
+import { Place, type Slot } from './slot';
+import { endedProblem, same, type Connection, type Sound, type State } from './state';
 import type { Stats } from './stats';
-import type { Rid } from './whep';
 
 /** How to make a viewer. */
 export interface ViewerOptions {
-  /** Supplies the grant of each connection. */
+  /** Supplies a grant that is good for a while: for each connection, and before the one in use ends. */
   readonly grant: () => Promise<string>;
   /** Origin of the service; the page's own when left out. */
   readonly base?: string;
+  /** Pictures at once, 1 to 16; 1 when left out. */
+  readonly slots?: number;
+  /** Whether sound may be listened to. */
+  readonly audio?: boolean;
 }
 
 /** What to watch of a camera. */
-export interface ConnectOptions {
-  /** Encoding; the service chooses when left out. */
+export interface ShowOptions {
+  /** The largest encoding wanted; the grant's largest when left out. */
   readonly rid?: Rid;
 }
 
 /** The events of a viewer. */
 export interface ViewerEvents {
-  /** The state changed. */
-  state: State;
-  /** The first frame of what connect() asked for can be shown. */
-  picture: { readonly camera: string; readonly rid: Rid | undefined };
-  /** A reading of the statistics, once a second while connected. */
-  stats: Stats;
+  /** A slot's state changed. */
+  state: { readonly slot: number; readonly state: State };
+  /** The first frame of what a slot was asked for can be shown. */
+  picture: { readonly slot: number; readonly camera: string; readonly rid: Rid | undefined };
+  /** A reading of a slot's statistics, once a second while connected. */
+  stats: { readonly slot: number; readonly stats: Stats };
+  /** The connection's state changed. */
+  connection: Connection;
+  /** What is heard changed. */
+  sound: Sound;
 }
 
+/** A session has no more slots. */
+export const MOST_SLOTS = 16;
 /** Statistics are read so often, in milliseconds. */
 const TICK_MS = 1_000;
-/** A picture that stands still for so long has stalled; for the longer time, another connection is tried. */
-const STALLED_MS = 2_500;
+/** A connection on which nothing comes of what is sent is replaced after this time, in milliseconds. */
 const NO_FRAMES_MS = 10_000;
+/** A connection that has stood for so long was worth the attempts; in milliseconds. */
+const STOOD_MS = 10_000;
+/** A new connection whose pictures have not all come by then takes over all the same; in milliseconds. */
+const TAKEOVER_MS = 3_000;
 /** Timers that come so late mean that page or machine slept. */
 const SLEPT_MS = 10_000;
-/** A grant is renewed so long before its end. */
+/** A grant is renewed so long before its end; one that cannot be had is asked for again after the other time. */
 const RENEW_MS = 20_000;
+const RENEW_AGAIN_MS = 5_000;
 /** The server's clock is measured again after this time: clocks drift. */
 const CLOCK_MS = 60_000;
 
-interface Target extends ConnectOptions {
-  readonly camera: string;
-}
-
-/** Shows one camera at a time in `stream`. */
+/** Shows cameras in slots. */
 export class Viewer extends Emitter<ViewerEvents> {
-  /** What attach() shows; for elements other than the attached one too. */
-  readonly stream = new MediaStream();
+  /** The sound, to be played by an element of the page; it has a track once a connection is made. */
+  readonly audio = new MediaStream();
   readonly #base: string;
   readonly #clock: ServerClock;
-  #state: State = { name: 'idle' };
-  #target: Target | undefined;
-  /** The link whose picture is shown, and what it was asked for. */
-  #shown: { readonly link: Link; readonly target: Target } | undefined;
-  /** The link that is to take over with its first frame, and its track. */
+  readonly #places: readonly Place[];
+  #connection: Connection = { name: 'idle' };
+  #sound: Sound = { camera: null, state: 'empty' };
+  /** The link in use, and the one that is to take over from it. */
+  #shown: Link | undefined;
   #coming: Link | undefined;
-  #track: MediaStreamTrack | undefined;
-  #meter: LatencyMeter | undefined;
+  #isOpen = false;
   #attempt = 0;
   #unauthorized = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #takeover: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #ticker: ReturnType<typeof setInterval> | undefined;
+  #unwatch: (() => void) | undefined;
   #tickedMs = 0;
+  #connectedMs = Infinity;
   #clockMs = -Infinity;
-  #frames = 0;
-  #movedMs = 0;
 
   constructor(private readonly options: ViewerOptions) {
     super();
     this.#base = options.base ?? location.origin;
     this.#clock = new ServerClock(this.#base);
+    const count = Math.max(1, Math.min(MOST_SLOTS, Math.trunc(options.slots ?? 1)));
+    this.#places = Array.from({ length: count }, (_, slot) => this.#place(slot));
   }
 
-  /** Where it stands. */
+  /** How the connection stands. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** How slot 0 stands. */
   get state(): State {
-    return this.#state;
+    return this.slot(0).state;
   }
 
-  /**
-   * Shows the picture in a video element and measures its latency there, whatever is connected to, until the function it
-   * returns is called. With several elements the last one measures.
-   */
+  /** What is heard. */
+  get sound(): Sound {
+    return this.#sound;
+  }
+
+  /** A slot, by its number. Throws RangeError for one that the viewer does not have. */
+  slot(number: number): Slot {
+    return this.#at(number);
+  }
+
+  /** Shows slot 0 in a video element; see Slot.attach. */
   attach(video: HTMLVideoElement): () => void {
-    this.#meter?.stop();
-    const meter = (this.#meter = new LatencyMeter(video));
-    video.srcObject = this.stream;
-    return () => {
-      meter.stop();
-      if (this.#meter === meter) this.#meter = undefined;
-      video.srcObject = null;
-    };
+    return this.slot(0).attach(video);
   }
 
-  /** Watches a camera. A picture that is shown stays until the first frame of the new one. */
-  connect(camera: string, options: ConnectOptions = {}): void {
-    this.#target = { ...options, camera };
-    this.#attempt = 0;
-    this.#unauthorized = 0;
-    this.#happened({ is: 'asked' });
-    if (this.#ticker === undefined) {
-      this.#tickedMs = performance.now();
-      this.#ticker = setInterval(() => void this.#tick(), TICK_MS);
-      document.addEventListener('visibilitychange', this.#resumed);
-      window.addEventListener('online', this.#resumed);
-      window.addEventListener('pagehide', this.#left);
-    }
+  /** Shows a camera in a slot, or nothing, at once where it is connected. The picture shown stays until the new one's first frame. */
+  show(slot: number, camera: string | null, options: ShowOptions = {}): void {
+    const place = this.#at(slot);
+    const show: Show | null = camera === null ? null : { camera, ...options };
+    if (place.ask(show)) this.#newest?.show(slot, show);
+  }
+
+  /** Lets one camera be heard, or none; needs the option `audio`. */
+  listen(camera: string | null): void {
+    if (camera === this.#sound.camera && this.#sound.state !== 'refused') return;
+    this.#sounds({ camera, state: camera === null ? 'empty' : 'waiting' });
+    if (this.options.audio) this.#newest?.listen(camera);
+  }
+
+  /** Connects. What show() was called with before goes along. */
+  open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#attempt = this.#unauthorized = 0;
+    this.#tickedMs = performance.now();
+    this.#ticker = setInterval(() => void this.#tick(), TICK_MS);
+    this.#unwatch = watchNetwork({
+      resumed: () => this.#resumed(),
+      moved: () => this.#shown?.moved(),
+      left: (shown) => {
+        this.close();
+        shown(() => this.open());
+      },
+    });
+    this.#connects({ name: 'connecting' });
     this.#open();
   }
 
-  /** Stops watching. connect() may be called again. */
-  close(): void {
-    this.#target = undefined;
-    clearInterval(this.#ticker);
-    this.#ticker = undefined;
-    document.removeEventListener('visibilitychange', this.#resumed);
-    window.removeEventListener('online', this.#resumed);
-    window.removeEventListener('pagehide', this.#left);
-    this.#drop();
-    this.#happened({ is: 'closed' });
+  /** Shows a camera in slot 0, and connects where that has not been done. */
+  connect(camera: string, options: ShowOptions = {}): void {
+    this.show(0, camera, options);
+    this.open();
   }
 
-  /** Makes a link for the target beside the one that is shown, which it replaces with its first frame. */
+  /** Stops watching. open() may be called again, and all slots are as they were. */
+  close(): void {
+    this.#end({ name: 'ended', why: 'closed' });
+  }
+
+  /** The link that changes go to. */
+  get #newest(): Link | undefined {
+    return this.#coming ?? this.#shown;
+  }
+
+  #at(slot: number): Place {
+    const place = this.#places[slot];
+    if (!place) throw new RangeError(`no slot ${slot}: the viewer has ${this.#places.length}`);
+    return place;
+  }
+
+  #place(slot: number): Place {
+    return new Place(slot, {
+      state: (state) => this.emit('state', { slot, state }),
+      stats: (stats) => this.emit('stats', { slot, stats }),
+      picture: ({ camera, rid }) => {
+        this.#attempt = this.#unauthorized = 0;
+        this.emit('picture', { slot, camera, rid });
+        if (performance.now() - this.#clockMs < CLOCK_MS) return;
+        // After the picture, so that it does not stand in its way.
+        this.#clockMs = performance.now();
+        void this.#clock.measure();
+      },
+    });
+  }
+
+  /** Makes a link with all slots as they are, beside one that still plays. */
   #open(): void {
-    const target = this.#target;
-    if (!target) return;
     clearTimeout(this.#retry);
-    clearTimeout(this.#renewal);
-    this.#coming?.close();
-    const { camera, rid } = target;
-    const mine = (): boolean => this.#coming === link || this.#shown?.link === link;
-    const listener: LinkListener = {
-      track: (track) => {
-        if (mine()) this.#tracked(track);
+    this.#retry = undefined;
+    this.#dropComing();
+    for (const place of this.#places) place.opened();
+    const link: Link = new Link(
+      {
+        base: this.#base,
+        grant: this.options.grant,
+        shows: this.#places.map((place) => place.show),
+        heard: this.options.audio ? this.#sound.camera : undefined,
       },
-      connected: () => {
-        if (mine()) this.#happened({ is: 'connected' });
-      },
-      picture: () => {
-        if (mine()) this.#pictured(link, target);
-      },
-      lost: (reason) => {
-        if (mine()) this.#lost(reason, link);
-      },
-    };
-    const link = new Link({ base: this.#base, camera, rid, grant: this.options.grant }, listener);
+      this.#listener(() => link),
+    );
     this.#coming = link;
-    this.#waitAnew();
+    // With nothing on the screen a track is shown at once: the element then renders its very first frame.
+    for (const place of this.#places) if (place.isBlank) this.#use(place, link);
+    if (!this.#shown) this.#hear(link);
     void link.open();
   }
 
-  #tracked(track: MediaStreamTrack): void {
-    this.#track = track;
-    // With nothing on the screen the track is shown at once: the element then renders its very first frame.
-    if (!this.#shown) this.#swap(track);
+  #listener(self: () => Link): LinkListener {
+    const mine = (act: (link: Link) => void): void => {
+      const link = self();
+      if (link === this.#coming || link === this.#shown) act(link);
+    };
+    const places = (change: Change): Place[] => (change.slots ?? []).map(({ slot }) => this.#at(slot));
+    return {
+      connected: () => mine((link) => this.#linked(link)),
+      searching: (reason) => mine(() => this.#connects({ name: 'reconnecting', attempt: 0, reason })),
+      picture: (slot) => mine((link) => this.#pictured(slot, link)),
+      event: (event) => mine((link) => link === this.#newest && this.#told(event)),
+      sent: (change) => mine(() => places(change).forEach((place) => place.sent())),
+      made: (change) =>
+        mine((link) => {
+          for (const place of places(change)) place.made(link.hears);
+          this.#renewBefore(link);
+        }),
+      refused: (change, problem) =>
+        mine(() => {
+          for (const place of places(change)) place.refused(problem);
+          if (change.audio) this.#sounds({ ...this.#sound, state: 'refused', reason: problem });
+        }),
+      ended: (reason) => mine((link) => this.#ended(reason, link)),
+      lost: (reason) => mine((link) => this.#lost(reason, link)),
+    };
   }
 
-  #swap(track: MediaStreamTrack): void {
-    for (const old of this.stream.getTracks()) if (old !== track) this.stream.removeTrack(old);
-    this.stream.addTrack(track);
-    this.#meter?.restart();
+  #use(place: Place, link: Link): void {
+    const track = link.received.video[place.number];
+    if (track) place.use(track);
   }
 
-  #pictured(link: Link, target: Target): void {
-    if (link === this.#coming) {
-      if (this.#track) this.#swap(this.#track);
-      this.#shown?.link.close();
-      this.#shown = { link, target };
-      this.#coming = undefined;
-    }
-    this.#attempt = 0;
-    this.#unauthorized = 0;
-    this.#waitAnew();
-    this.#renewBefore(expiryMs(link.grant));
-    this.#happened({ is: 'picture' });
-    this.emit('picture', { camera: target.camera, rid: target.rid });
-    if (performance.now() - this.#clockMs > CLOCK_MS) {
-      // After the picture, so that it does not stand in its way.
-      this.#clockMs = performance.now();
-      void this.#clock.measure();
-    }
+  #hear(link: Link): void {
+    const { audio } = link.received;
+    for (const old of this.audio.getTracks()) if (old !== audio) this.audio.removeTrack(old);
+    if (audio) this.audio.addTrack(audio);
   }
 
-  #renewBefore(endMs: number | undefined): void {
-    clearTimeout(this.#renewal);
-    if (endMs === undefined) return;
-    const inMs = endMs - (this.#clock.now() ?? Date.now()) - RENEW_MS;
-    // setTimeout cannot wait longer than 2^31 ms; a grant never lasts so long.
-    this.#renewal = setTimeout(() => this.#open(), Math.max(RENEW_MS, inMs));
+  #linked(link: Link): void {
+    this.#connectedMs = performance.now();
+    this.#connects({ name: 'connected' });
+    this.#renewBefore(link);
+    if (link !== this.#coming) return;
+    if (!this.#shown) this.#promote();
+    else this.#takeover = setTimeout(() => this.#promote(), TAKEOVER_MS);
   }
 
-  #lost(reason: Problem, link: Link | undefined): void {
-    // A grant may have ended on its way: the supplier is asked for another one, once.
-    const again = isTransient(reason) || (reason.status === 401 && this.#unauthorized++ === 0);
-    if (again && link === this.#coming && this.#showsTarget) {
-      // Only the renewal went wrong: the picture plays on while its grant lasts.
-      this.#coming = undefined;
-      this.#attempt += 1;
-      this.#again(reason);
+  #pictured(slot: number, link: Link): void {
+    const place = this.#at(slot);
+    if (link === this.#newest) this.#use(place, link);
+    place.pictured();
+    const isAll = this.#places.every(({ show, track, number }) => !show || track === link.received.video[number]);
+    if (link === this.#coming && isAll) this.#promote();
+  }
+
+  /** The newest link takes over. Slots whose picture has not come keep the last frame until it does. */
+  #promote(): void {
+    const link = this.#coming;
+    if (!link) return;
+    clearTimeout(this.#takeover);
+    this.#shown?.close();
+    this.#shown = link;
+    this.#coming = undefined;
+    this.#hear(link);
+  }
+
+  #told(event: Exclude<ServerEvent, { type: 'ended' }>): void {
+    if (event.type === 'slot') this.#places[event.slot]?.hears(event.camera, event.state);
+    else if (event.camera === this.#sound.camera) this.#sounds({ camera: event.camera, state: event.state });
+  }
+
+  #ended(reason: EndReason, link: Link): void {
+    // The one that is to take over has made the service end the one before.
+    if (link === this.#shown && this.#coming) return;
+    if (reason === 'replaced') {
+      this.#end({ name: 'ended', why: 'replaced' });
       return;
     }
-    this.#drop();
-    if (!again) {
-      this.#happened({ is: 'refused', reason });
-      return;
+    if (link === this.#coming) this.#dropComing();
+    this.#again(endedProblem(reason));
+  }
+
+  #lost(reason: Problem, link: Link): void {
+    const isAwaited = this.#coming !== undefined || this.#retry !== undefined;
+    if (link === this.#coming) this.#dropComing();
+    else {
+      this.#shown = undefined;
+      for (const place of this.#places) place.lost();
+      if (isAwaited) return;
     }
-    this.#attempt += 1;
-    this.#happened({ is: 'lost', attempt: this.#attempt, reason });
     this.#again(reason);
   }
 
+  /** Tries again after a while, if that may help. What still plays goes on. */
   #again(reason: Problem): void {
+    // A grant may have ended on its way: the supplier is asked for another one, once.
+    if (!isTransient(reason) && (reason.status !== 401 || this.#unauthorized++ > 0)) {
+      this.#end({ name: 'failed', reason });
+      return;
+    }
+    this.#attempt += 1;
+    this.#connects({ name: 'reconnecting', attempt: this.#attempt, reason });
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#open(), delayMs(this.#attempt, Math.random(), reason.retryAfterMs));
   }
 
-  /** Whether the picture shown is the one asked for, not what was watched before. */
-  get #showsTarget(): boolean {
-    return this.#shown !== undefined && this.#shown.target === this.#target;
+  #renewBefore(link: Link): void {
+    const endMs = expiryMs(link.grant);
+    if (endMs === undefined || link !== this.#newest) return;
+    const inMs = endMs - (this.#clock.now() ?? Date.now()) - RENEW_MS;
+    // setTimeout cannot wait longer than 2^31 ms; a grant never lasts so long.
+    this.#renewIn(Math.max(RENEW_AGAIN_MS, inMs), link);
   }
 
-  #drop(): void {
-    clearTimeout(this.#retry);
+  #renewIn(ms: number, link: Link): void {
     clearTimeout(this.#renewal);
-    this.#coming?.close();
-    this.#shown?.link.close();
-    this.#coming = this.#shown = undefined;
-    this.#track = undefined;
-    for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
+    this.#renewal = setTimeout(() => {
+      link.renew().catch(() => this.#renewIn(RENEW_AGAIN_MS, link));
+    }, ms);
   }
 
-  #waitAnew(): void {
-    this.#frames = 0;
-    this.#movedMs = performance.now();
+  #dropComing(): void {
+    clearTimeout(this.#takeover);
+    this.#coming?.close();
+    this.#coming = undefined;
+  }
+
+  #end(connection: Connection): void {
+    this.#isOpen = false;
+    for (const timer of [this.#retry, this.#renewal, this.#takeover]) clearTimeout(timer);
+    clearInterval(this.#ticker);
+    this.#retry = undefined;
+    this.#unwatch?.();
+    this.#dropComing();
+    this.#shown?.close();
+    this.#shown = undefined;
+    for (const place of this.#places) place.lost();
+    this.#connects(connection);
   }
 
   async #tick(): Promise<void> {
-    const sleptMs = performance.now() - this.#tickedMs;
-    this.#tickedMs = performance.now();
-    if (sleptMs > SLEPT_MS) this.#resumed();
-    const measured = (): Link | undefined => (this.#showsTarget ? this.#shown?.link : this.#coming);
-    const link = measured();
-    // The screen may still show what was watched before: its latency is not that of the link to come.
-    const meter = link === this.#shown?.link ? this.#meter : undefined;
-    const stats = await link?.stats(meter?.latencyMs(performance.now()));
-    if (!link || link !== measured()) return;
-    if (stats) {
-      if (stats.frames !== this.#frames) {
-        this.#movedMs = performance.now();
-        if (this.#state.name === 'waiting') this.#happened({ is: 'picture' });
+    const nowMs = performance.now();
+    const sleptMs = nowMs - this.#tickedMs;
+    this.#tickedMs = nowMs;
+    if (sleptMs > SLEPT_MS) {
+      this.#resumed();
+      this.#shown?.moved();
+    }
+    for (const link of [this.#shown, this.#coming]) {
+      const readings = await link?.stats();
+      for (const place of this.#places) {
+        const reading = readings?.get(link?.received.video[place.number]?.id ?? '');
+        if (!link || !reading) continue;
+        if ((reading.framesDecoded ?? 0) > 0) link.received.seen(place.number);
+        if (place.track === link.received.video[place.number]) place.measure(reading);
       }
-      this.#frames = stats.frames;
-      this.emit('stats', stats);
     }
-    const stillMs = performance.now() - this.#movedMs;
-    if (stillMs > STALLED_MS) this.#happened({ is: 'stalled' });
-    if (stillMs > NO_FRAMES_MS && this.#state.name === 'waiting') {
-      this.#lost(local('no_frames', 'No signal', 'The camera sends no picture.'), link);
-    }
+    for (const place of this.#places) place.tick();
+    this.#judge();
   }
 
-  /** Page or network came back: what waited tries at once, and what seems alive is asked to prove it. */
-  readonly #resumed = (): void => {
-    if (document.visibilityState === 'hidden') return;
-    if (this.#state.name === 'reconnecting') this.#open();
-    if (this.#state.name === 'playing') {
-      this.#movedMs = Math.min(this.#movedMs, performance.now() - NO_FRAMES_MS + 2 * TICK_MS);
-    }
-  };
+  /** Whether the connection is worth keeping. */
+  #judge(): void {
+    const link = this.#shown;
+    if (!link || this.#coming || this.#connection.name !== 'connected') return;
+    if (performance.now() - this.#connectedMs > STOOD_MS) this.#attempt = 0;
+    const starved = this.#places.filter((place) => place.camera !== null).map((place) => place.starvedMs());
+    // Where one picture moves, or is not sent, the connection is not what is wrong.
+    if (starved.length === 0 || !starved.every((ms) => ms !== undefined && ms > NO_FRAMES_MS)) return;
+    link.close();
+    this.#lost(local('no_frames', 'No picture', 'Nothing came through of what is sent.'), link);
+  }
 
-  /** The page is being left: the service hears of it, and if the page is shown again from the cache it starts anew. */
-  readonly #left = (): void => {
-    const target = this.#target;
-    if (!target) return;
-    this.close();
-    window.addEventListener('pageshow', () => this.connect(target.camera, target), { once: true });
-  };
+  /** Page or network came back: what waited tries at once. */
+  #resumed(): void {
+    if (this.#retry !== undefined) this.#open();
+  }
 
-  #happened(happening: Happening): void {
-    const state = next(this.#state, happening);
-    if (state === this.#state) return;
-    this.#state = state;
-    this.emit('state', state);
+  #connects(connection: Connection): void {
+    if (same(connection, this.#connection)) return;
+    this.#connection = connection;
+    this.emit('connection', connection);
+    for (const place of this.#places) place.connection(connection);
+  }
+
+  #sounds(sound: Sound): void {
+    if (same(sound, this.#sound)) return;
+    this.#sound = sound;
+    this.emit('sound', sound);
   }
 }

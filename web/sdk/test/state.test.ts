@@ -1,42 +1,45 @@
-// What moves a viewer from state to state.
+// What is known of a slot, and the state that follows.
 import { describe, expect, it } from 'vitest';
-import { next, type Happening, type State } from '../src/state';
 import { local } from '../src/problem';
+import { stateOf, type Facts } from '../src/state';
 
 const reason = local('connection_lost', 'Connection lost', '');
+const connected = { name: 'connected' } as const;
 
-function after(...happenings: Happening[]): State {
-  return happenings.reduce<State>(next, { name: 'idle' });
+function state(facts: Partial<Facts>): ReturnType<typeof stateOf> {
+  return stateOf({ connection: connected, camera: 'a', refused: undefined, said: undefined, view: 'none', ...facts });
 }
 
-describe('a viewer', () => {
+describe('a slot', () => {
   it('connects, waits for the picture, plays', () => {
-    expect(after({ is: 'asked' }).name).toBe('connecting');
-    expect(after({ is: 'asked' }, { is: 'connected' })).toEqual({ name: 'waiting', before: false });
-    expect(after({ is: 'asked' }, { is: 'connected' }, { is: 'picture' }).name).toBe('playing');
+    expect(state({ connection: { name: 'connecting' } })).toEqual({ name: 'connecting' });
+    expect(state({})).toEqual({ name: 'waiting', before: false });
+    expect(state({ said: 'live', view: 'moving' })).toEqual({ name: 'playing' });
+  });
+  it('is idle while nothing is asked for, and before the viewer is opened', () => {
+    expect(state({ camera: null, view: 'former' })).toEqual({ name: 'idle' });
+    expect(state({ connection: { name: 'idle' } })).toEqual({ name: 'idle' });
+  });
+  it('switches while the former camera is on the screen', () => {
+    expect(state({ view: 'former' })).toEqual({ name: 'switching' });
+    expect(state({ view: 'former', said: 'no_signal' })).toEqual({ name: 'no_signal' });
   });
   it('waits again when the picture stands still, and remembers that there was one', () => {
-    const state = after({ is: 'asked' }, { is: 'picture' }, { is: 'stalled' });
-    expect(state).toEqual({ name: 'waiting', before: true });
-    expect(next(state, { is: 'picture' }).name).toBe('playing');
+    expect(state({ view: 'still', said: 'live' })).toEqual({ name: 'waiting', before: true });
   });
-  it('reconnects after a loss', () => {
-    const state = after({ is: 'asked' }, { is: 'picture' }, { is: 'lost', attempt: 2, reason });
-    expect(state).toEqual({ name: 'reconnecting', attempt: 2, reason });
-    expect(next(state, { is: 'connected' })).toEqual({ name: 'waiting', before: false });
+  it('believes what is seen before what is told', () => {
+    expect(state({ said: 'no_signal', view: 'moving' })).toEqual({ name: 'playing' });
+    expect(state({ connection: { name: 'reconnecting', attempt: 1, reason }, view: 'moving' })).toEqual({ name: 'playing' });
   });
-  it('stays failed and ended, whatever a past connection still says', () => {
-    const failed = after({ is: 'asked' }, { is: 'refused', reason });
-    expect(failed).toEqual({ name: 'failed', reason });
-    expect(next(failed, { is: 'connected' })).toBe(failed);
-    const ended = after({ is: 'asked' }, { is: 'closed' });
-    expect(next(ended, { is: 'lost', attempt: 1, reason })).toBe(ended);
+  it('never shows what is withdrawn or refused', () => {
+    expect(state({ said: 'withdrawn', view: 'moving' })).toEqual({ name: 'withdrawn' });
+    expect(state({ refused: reason, view: 'moving' })).toEqual({ name: 'failed', reason });
   });
-  it('starts anew from anywhere when asked', () => {
-    expect(after({ is: 'asked' }, { is: 'refused', reason }, { is: 'asked' }).name).toBe('connecting');
-  });
-  it('is not taken out of playing by a connection that is made beside it', () => {
-    const playing = after({ is: 'asked' }, { is: 'picture' });
-    expect(next(playing, { is: 'connected' })).toBe(playing);
+  it('tells why the connection does not stand', () => {
+    const reconnecting = { name: 'reconnecting', attempt: 2, reason } as const;
+    expect(state({ connection: reconnecting, said: 'no_signal', view: 'former' })).toEqual(reconnecting);
+    expect(state({ connection: { name: 'failed', reason }, view: 'moving' })).toEqual({ name: 'failed', reason });
+    const replaced = { name: 'ended', why: 'replaced' } as const;
+    expect(state({ connection: replaced, camera: null })).toEqual(replaced);
   });
 });

@@ -3,17 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { inbound, read } from '../src/stats';
 
 describe('inbound', () => {
-  it('finds the video among all entries', () => {
+  it('finds what comes in, by track, with the round trip of the pair in use', () => {
     const entries = [
-      ['a', { type: 'inbound-rtp', kind: 'audio' }],
+      ['a', { type: 'inbound-rtp', kind: 'audio', trackIdentifier: 'sound', timestamp: 1 }],
       ['t', { type: 'transport' }],
       ['p', { type: 'candidate-pair', nominated: true, currentRoundTripTime: 0.02 }],
-      ['v', { type: 'inbound-rtp', kind: 'video', timestamp: 1, framesDecoded: 3 }],
+      ['v', { type: 'inbound-rtp', kind: 'video', trackIdentifier: 'first', timestamp: 1, framesDecoded: 3 }],
+      ['w', { type: 'inbound-rtp', kind: 'video', trackIdentifier: 'second', timestamp: 1, framesDecoded: 4 }],
     ] as const;
-    expect(inbound(new Map<string, object>(entries) as unknown as RTCStatsReport)).toMatchObject({
-      framesDecoded: 3,
-      roundTrip: 0.02,
-    });
+    const found = inbound(new Map<string, object>(entries) as unknown as RTCStatsReport);
+    expect(found.get('first')).toMatchObject({ framesDecoded: 3, roundTrip: 0.02 });
+    expect(found.get('second')).toMatchObject({ framesDecoded: 4, roundTrip: 0.02 });
+    expect(found.has('third')).toBe(false);
   });
 });
 
