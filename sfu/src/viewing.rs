@@ -3,6 +3,9 @@
 //! Invariant: no slot shows what its grant does not name, nor larger than its grant allows; an app that reads its events
 //! knows how every slot is: the state of each when it begins to read, and every change since.
 
+#[cfg(test)]
+mod tests;
+
 use protocol::grant::CameraGrant;
 use protocol::node::{Change, Listen, Show, View};
 use protocol::session::{EndReason, Event, SlotState};

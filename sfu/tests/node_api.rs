@@ -1,77 +1,18 @@
 //! The node API as signaling meets it: a real node, over HTTP.
 
-use cluster::{Directory, InProcess, Received, listen};
+#[path = "node_api/stage.rs"]
+mod stage;
+
+use cluster::{InProcess, Received, listen};
 use protocol::event::Event;
-use protocol::grant::CameraGrant;
-use protocol::node::{Answer, Publish, Show, View};
-use protocol::{CameraId, ConnectionId, Problem, Rid, SessionId};
+use protocol::node::{Answer, Publish};
+use protocol::{ConnectionId, Problem, Rid, SessionId};
 use sfu::{Config, Media, Node};
+use stage::{camera, offer, start};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-const FINGERPRINT: &str =
-    "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
-
-struct Running {
-    base: String,
-    client: reqwest::Client,
-    directory: Arc<dyn Directory>,
-    stop: oneshot::Sender<()>,
-    node: JoinHandle<Result<(), sfu::StartError>>,
-}
-
-async fn start(media: Media) -> Running {
-    let directory: Arc<dyn Directory> = Arc::new(InProcess::new());
-    let internal = listen::Config::plain((Ipv4Addr::LOCALHOST, 0).into());
-    let config = Config { internal, media, ..Config::default() };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let node = tokio::spawn(Node::run(config, Arc::clone(&directory), async {
-        let _ = stopped.await;
-    }));
-    let base = loop {
-        assert!(!node.is_finished(), "the node ended at its start");
-        let nodes = directory.nodes().await.expect("the directory answers");
-        match nodes.first() {
-            Some(record) => break record.url.clone(),
-            None => tokio::task::yield_now().await,
-        }
-    };
-    let tls = cluster::tls::client(None).expect("a client's configuration");
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().expect("a client");
-    Running { base, client, directory, stop, node }
-}
-
-impl Running {
-    async fn post<T: serde::Serialize>(&self, path: &str, body: &T) -> reqwest::Response {
-        self.client.post(format!("{}{path}", self.base)).json(body).send().await.expect("an answer")
-    }
-
-    async fn view(&self, offer: &str) -> reqwest::Response {
-        self.view_as(ConnectionId::from_random([1; 16]), offer).await
-    }
-
-    async fn view_as(&self, connection: ConnectionId, offer: &str) -> reqwest::Response {
-        let ask = View {
-            connection,
-            session: SessionId::from_random([2; 16]),
-            granted: vec![CameraGrant { id: camera(), max: Rid::high(), audio: true }],
-            slots: 1,
-            show: vec![Some(Show { camera: camera(), max: Rid::high() })],
-            listen: None,
-            until: 4_000_000_000,
-            offer: offer.to_owned(),
-        };
-        self.post("/v1/viewers", &ask).await
-    }
-}
-
-fn camera() -> CameraId {
-    "01935f00-0000-7000-8000-000000000001".parse().expect("a uuid")
-}
 
 fn publish(max: Rid, until: u64) -> Publish {
     Publish {
@@ -83,12 +24,6 @@ fn publish(max: Rid, until: u64) -> Publish {
         until,
         offer: offer("sendonly", "H264"),
     }
-}
-
-fn offer(direction: &str, codec: &str) -> String {
-    format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\na=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\na={direction}\r\na=rtpmap:102 {codec}/90000\r\na=fmtp:102 packetization-mode=1;profile-level-id=42e01f\r\n"
-    )
 }
 
 #[tokio::test]
