@@ -24,9 +24,7 @@ export class Ears {
   #tile: number | undefined;
   #camera: string | undefined;
 
-  constructor(private readonly viewer: Viewer) {
-    this.#audio.srcObject = viewer.audio;
-  }
+  constructor(private readonly viewer: Viewer) {}
 
   /** The tile that is heard. */
   get tile(): number | undefined {
@@ -44,6 +42,7 @@ export class Ears {
     this.#tile = tile;
     this.#camera = camera;
     this.viewer.listen(camera);
+    this.#audio.srcObject ??= this.viewer.audio;
     this.#audio.muted = false;
     void this.#audio.play().catch(() => this.hush());
   }

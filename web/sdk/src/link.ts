@@ -1,5 +1,6 @@
 // One connection of a session: an RTCPeerConnection with its slots, and the service's resource, from offer to end.
-// Invariant: after close() or a loss it reports nothing more, and never comes back; the Viewer makes another.
+// Invariant: after close() or a loss it reports nothing more, and never comes back; the Viewer makes another. The last frame
+// stays until close().
 import { Changes } from './changes';
 import { EventStream, type EndReason, type ServerEvent } from './events';
 import { ProblemError, local, problemOf, type Problem } from './problem';
@@ -35,7 +36,7 @@ export interface LinkListener {
   refused(change: Change, problem: Problem): void;
   /** The service has ended the session; media may flow for a moment yet. */
   ended(reason: EndReason): void;
-  /** Nothing flows any more. */
+  /** Nothing flows any more; close() is yet to be called. */
   lost(reason: Problem): void;
 }
 
@@ -154,12 +155,17 @@ export class Link {
 
   /** Ends the connection, here and at the service. */
   close(): void {
+    this.#retire();
+    this.#pc.close();
+  }
+
+  /** Ends all but what is on the screen: closing a peer connection turns the last frame black. */
+  #retire(): void {
     if (this.#closed) return;
     this.#abort.abort();
     clearTimeout(this.#timer);
     this.#forget();
     this.received.close();
-    this.#pc.close();
     this.#release();
   }
 
@@ -231,7 +237,7 @@ export class Link {
 
   #lose(reason: Problem): void {
     if (this.#closed) return;
-    this.close();
+    this.#retire();
     this.listener.lost(reason);
   }
 

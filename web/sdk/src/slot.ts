@@ -212,7 +212,8 @@ export class Place implements Slot {
   }
 
   #framed({ receiveTime, expectedDisplayTime }: VideoFrameCallbackMetadata): void {
-    if (this.#show) this.#moved(receiveTime ?? expectedDisplayTime - HELD_MS);
+    // The black frame that ends a track is no picture.
+    if (this.#show && this.#track?.readyState === 'live') this.#moved(receiveTime ?? expectedDisplayTime - HELD_MS);
   }
 
   #moved(receivedMs: number): void {

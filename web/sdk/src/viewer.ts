@@ -72,7 +72,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   readonly #places: readonly Place[];
   #connection: Connection = { name: 'idle' };
   #sound: Sound = { camera: null, state: 'empty' };
-  /** The link in use, and the one that is to take over from it. */
+  /** The link in use, or lost and not replaced yet, and the one that is to take over from it. */
   #shown: Link | undefined;
   #coming: Link | undefined;
   #isOpen = false;
@@ -298,7 +298,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     const isAwaited = this.#coming !== undefined || this.#retry !== undefined;
     if (link === this.#coming) this.#dropComing();
     else {
-      this.#shown = undefined;
+      // It stays until another takes over: its last frames are on the screen.
       for (const place of this.#places) place.lost();
       if (isAwaited) return;
     }
@@ -381,7 +381,6 @@ export class Viewer extends Emitter<ViewerEvents> {
     const starved = this.#places.filter((place) => place.camera !== null).map((place) => place.starvedMs());
     // Where one picture moves, or is not sent, the connection is not what is wrong.
     if (starved.length === 0 || !starved.every((ms) => ms !== undefined && ms > NO_FRAMES_MS)) return;
-    link.close();
     this.#lost(local('no_frames', 'No picture', 'Nothing came through of what is sent.'), link);
   }
 

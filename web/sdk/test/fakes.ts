@@ -4,6 +4,8 @@ import { vi } from 'vitest';
 
 /** A track. */
 export class FakeTrack {
+  readyState = 'live';
+
   constructor(readonly id: string) {}
 }
 
@@ -103,6 +105,7 @@ export class FakePeer {
 
   close(): void {
     this.connectionState = 'closed';
+    for (const track of this.tracks) track.readyState = 'ended';
   }
 
   /** Media can flow, or no longer. */

@@ -151,6 +151,7 @@ describe('a viewer', () => {
     expect(viewer.slot(0).stream.getTracks()).toEqual([peer(0).tracks[0]]);
     expect(service.bodies('POST')[1]).toMatchObject({ slots: [{ camera: A, rid: 'l' }, { camera: B }] });
     peer(1).ice('connected');
+    expect(peer(0).tracks[0]?.readyState, 'the last frame would turn black').toBe('live');
     peer(1).picture(0);
     expect(viewer.slot(0).stream.getTracks()).toEqual([peer(1).tracks[0]]);
     expect(viewer.state.name).toBe('playing');
@@ -204,6 +205,17 @@ describe('a viewer', () => {
     expect(viewer.state).toMatchObject({ name: 'reconnecting', attempt: 2 });
     await vi.advanceTimersByTimeAsync(2_000);
     expect(service.bodies('POST')).toHaveLength(3);
+  });
+
+  it('takes the frame that ends a track for no picture', async () => {
+    const viewer = new Viewer({ grant });
+    const video = new FakeVideo();
+    viewer.attach(video as unknown as HTMLVideoElement);
+    service.answers.push({ method: 'POST', status: 503 });
+    viewer.connect(A);
+    await settle();
+    video.frame();
+    expect(viewer.state.name).toBe('reconnecting');
   });
 
   it('gives up where trying again does not help', async () => {
