@@ -49,6 +49,23 @@ async function serve(port: number): Promise<[Server, number]> {
   return [server, Number(bound)];
 }
 
+/**
+ * Four small cameras, of one stream each, whose clocks have the numbers 1 to 4: two servers with two streams each. Ends
+ * them by what it answers last.
+ */
+export async function four(): Promise<[readonly string[], readonly Server[]]> {
+  const servers: Server[] = [];
+  const urls: string[] = [];
+  for (const [first, second] of [[1, 2], [3, 4]]) {
+    const films = ['--main', `media/camera-${first}.h264`, '--sub', `media/camera-${second}.h264`];
+    const args = ['tools/camera/rtspcam.py', '--port', '0', '--audio', 'none', ...films];
+    const [server, [, port]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
+    servers.push(server);
+    urls.push(`rtsp://127.0.0.1:${port}/main`, `rtsp://127.0.0.1:${port}/sub`);
+  }
+  return [urls, servers];
+}
+
 /** VLC with the film of the sub stream, over UDP only. Answers its address too. */
 export async function vlc(): Promise<[Server, string]> {
   const port = await freePort();

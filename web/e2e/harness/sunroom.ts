@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Camera } from './camera';
+import { Camera, four } from './camera';
 import { Server, service, until } from './process';
 
 /** A camera as `GET /v1/cameras` lists it. */
@@ -43,6 +43,12 @@ export class Sunroom {
     return Sunroom.#start(web, [], pulled(camera, port));
   }
 
+  /** Four small cameras, of one stream each, whose clocks have the numbers 1 to 4; listed in that order. */
+  static async withFour(web: string): Promise<Sunroom> {
+    const [urls, servers] = await four();
+    return Sunroom.#start(web, servers, urls.flatMap((url) => ['--camera', url]));
+  }
+
   /** The demo with its synthetic cameras. */
   static demo(web: string): Promise<Sunroom> {
     return Sunroom.#start(web, [], []);
@@ -63,6 +69,11 @@ export class Sunroom {
   /** A fresh grant, which opens a session of its own: for all cameras, or for one that need not be known yet. */
   grant(camera?: string): Promise<string> {
     return this.#signed(camera === undefined ? [] : ['--camera', camera]);
+  }
+
+  /** A fresh grant for all cameras and their sound. */
+  soundGrant(): Promise<string> {
+    return this.#signed(['--audio']);
   }
 
   /** A grant to publish a camera, for a publisher of its own. */
