@@ -3,9 +3,11 @@
 
 It plays files of timecode.py on the wall clock (frame = floor(unix_ms / 40) mod frames), so the clock in the picture
 tells how old it is, and no encoder runs. Like a camera it goes on once its first client has come, starts that client
-in mid-GOP, and sends a keyframe only when its GOP ends, never because it was asked.
+in mid-GOP, and sends a keyframe only when its GOP ends, never because it was asked. Its sound is a beep that begins
+with each full second of that clock.
 
-    rtspcam.py --port 8554 --main media/main.h264 --sub media/sub.h264 [--auth USER:PASSWORD] [--audio pcma|aac|none]
+    rtspcam.py --port 8554 --main media/main.h264 --sub media/sub.h264 [--auth USER:PASSWORD]
+               [--audio pcma|pcmu|opus|aac|none]
 
 Port 0 takes a free one. The address is printed when it serves.
 """
@@ -25,10 +27,12 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 (after
 
 START = b"\x00\x00\x01"
 SLICE, IDR, BEFORE_PICTURE = 1, 5, (6, 7, 8, 9)
-SAMPLE_RATE = {"pcma": 8000, "aac": 16000}
+SAMPLE_RATE = {"pcma": 8000, "pcmu": 8000, "opus": 48000, "aac": 16000}
 SOURCE = "appsrc name={} is-live=true do-timestamp=true format=time caps={}"
 AUDIO = {
-    "pcma": "alawenc ! queue ! rtppcmapay name=pay1 pt=8",
+    "pcma": "alawenc ! queue ! rtppcmapay name=pay1 pt=8 min-ptime=20000000 max-ptime=20000000",
+    "pcmu": "mulawenc ! queue ! rtppcmupay name=pay1 pt=0 min-ptime=20000000 max-ptime=20000000",
+    "opus": "opusenc frame-size=20 bitrate=32000 audio-type=voice ! queue ! rtpopuspay name=pay1 pt=98",
     "aac": "audioconvert ! avenc_aac ! aacparse ! queue ! rtpmp4gpay name=pay1 pt=97",
 }
 ROLE = "user,media.factory.access=(boolean)true,media.factory.construct=(boolean)true"
@@ -137,7 +141,7 @@ def main():
     parser.add_argument("--main", default="media/main.h264")
     parser.add_argument("--sub", default="media/sub.h264")
     parser.add_argument("--auth", metavar="USER:PASSWORD")
-    parser.add_argument("--audio", choices=["pcma", "aac", "none"], default="pcma")
+    parser.add_argument("--audio", choices=[*AUDIO, "none"], default="pcma")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--mtu", type=int, default=1400)
     args = parser.parse_args()
