@@ -3,13 +3,12 @@
 
 mod session;
 
-use crate::{Signaling, authorize::bearer, failure::Failure};
+use crate::{Signaling, authorize::Caller, failure::Failure};
 use axum::{
     extract::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderMap,
     response::Response,
 };
 use protocol::{
@@ -52,11 +51,11 @@ impl From<cluster::Error> for End {
 /// `GET /v1/agent`.
 pub(crate) async fn connect(
     State(service): State<Signaling>,
-    headers: HeaderMap,
+    caller: Caller,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    let claims = service.claims(&headers, Audience::Publish)?;
-    let token = bearer(&headers)?.to_owned();
+    let claims = service.admitted(&caller, Audience::Publish)?;
+    let token = caller.bearer()?.to_owned();
     let upgrade = upgrade.map_err(|e| Failure::NoWebSocket(e.body_text()))?;
     let upgrade = upgrade.protocols([SUBPROTOCOL]).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     if upgrade.selected_protocol().is_none() {

@@ -1,10 +1,10 @@
 //! `/v1`: what pages ask before they watch. Invariant: nothing beyond the caller's grant is told.
 
-use crate::{Signaling, failure::Failure};
+use crate::{Signaling, authorize::Caller, failure::Failure};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use cluster::Known;
@@ -16,8 +16,8 @@ use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `GET /v1/cameras`.
-pub(crate) async fn list(State(service): State<Signaling>, headers: HeaderMap) -> Result<Response, Failure> {
-    let claims = service.claims(&headers, Audience::View)?;
+pub(crate) async fn list(State(service): State<Signaling>, caller: Caller) -> Result<Response, Failure> {
+    let claims = service.claims(&caller, Audience::View)?;
     let ids: Vec<_> = claims.cameras.iter().map(|c| c.id).collect();
     let known = service.0.directory.cameras(&ids).await?;
     let cameras = claims.cameras.iter().zip(known).map(|(grant, known)| listed(grant, known)).collect();

@@ -1,6 +1,7 @@
 //! The service's configuration: one YAML file, then `SUNROOM_*` variables, where `__` goes a level down
 //! (`SUNROOM_LISTEN__ADDR`). Invariant: a key that nobody reads is an error, and every error names its key.
 
+use crate::limits::Limits;
 use axum::http::HeaderValue;
 use cluster::{listen, tls};
 use figment::{
@@ -27,6 +28,9 @@ pub struct Config {
     /// Which pages may call from a browser.
     #[serde(default)]
     pub cors: Cors,
+    /// How often somebody may call.
+    #[serde(default)]
+    pub limits: Limits,
     /// Shown to nodes that are reached by mutual TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_identity: Option<tls::Identity>,

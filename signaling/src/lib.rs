@@ -1,4 +1,4 @@
-//! Signaling: WHIP and WHEP, the cameras' list, and the agents' socket. `docs/signaling.md` is its reference.
+//! Signaling: WHIP and WHEP, viewers' sessions, the cameras' list, and the agents' socket. `docs/signaling.md` is its reference.
 //!
 //! It decides who may connect and to which node, and never sees media. Invariant: nothing is answered, forwarded or
 //! announced for anybody whose grant has not been verified in that same call.
@@ -6,19 +6,27 @@
 mod agent;
 mod agents;
 mod authorize;
+mod body;
 mod cameras;
 mod config;
 mod connections;
 mod events;
 mod failure;
+mod ice;
 mod internal;
+mod limits;
 mod metrics;
 mod observe;
 mod router;
+pub mod sdpfrag;
+mod sessions;
+mod streams;
 mod wanted;
+mod whip;
 
 pub use config::{Config, Cors, Grants, LoadError};
 pub use failure::not_found;
+pub use limits::{Limits, Rate};
 
 use axum::Router;
 use cluster::{Directory, NodeClient, listen::Listener};
@@ -35,15 +43,29 @@ struct Inner {
     verifier: Arc<Verifier>,
     nodes: NodeClient,
     agents: agents::Agents,
+    limits: limits::Buckets,
+    streams: streams::Streams,
     wanted: wanted::Wanted,
     metrics: metrics::Metrics,
     registry: prometheus::Registry,
 }
 
 impl Signaling {
-    /// A service over what the nodes know together. Its metrics go into `registry`, where no other signaling service
-    /// has put its own.
+    /// A service over what the nodes know together, with the usual [`Limits`]. Its metrics go into `registry`, where no
+    /// other signaling service has put its own.
     pub fn new(
+        cors: Cors,
+        directory: Arc<dyn Directory>,
+        verifier: Arc<Verifier>,
+        nodes: NodeClient,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
+        Self::with_limits(&Limits::default(), cors, directory, verifier, nodes, registry)
+    }
+
+    /// The same, with limits of its own.
+    pub fn with_limits(
+        limits: &Limits,
         cors: Cors,
         directory: Arc<dyn Directory>,
         verifier: Arc<Verifier>,
@@ -56,6 +78,8 @@ impl Signaling {
             verifier,
             nodes,
             agents: agents::Agents::default(),
+            limits: limits::Buckets::new(limits),
+            streams: streams::Streams::default(),
             wanted: wanted::Wanted::default(),
             metrics: metrics::Metrics::new(registry)?,
             registry: registry.clone(),
@@ -63,7 +87,8 @@ impl Signaling {
     }
 
     /// What browsers, WHIP clients and agents call. It has no fallback, so that pages can be merged in; [`not_found`]
-    /// is the one to use where there are none.
+    /// is the one to use where there are none. Served with `ConnectInfo<SocketAddr>`, as [`Listener`] does it; without,
+    /// all callers share one address's limit.
     pub fn router(&self) -> Router {
         router::public(self)
     }
@@ -97,6 +122,8 @@ impl Signaling {
         let stopping = async {
             shutdown.await;
             stop.send_replace(true);
+            // They would hold the listener open for as long as it waits for requests under way.
+            self.0.streams.end();
             Ok(())
         };
         let follow = async {

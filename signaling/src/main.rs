@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Sunroom's signaling service: WHIP, WHEP and the agents' socket.
+/// Sunroom's signaling service: WHIP, WHEP, viewers' sessions and the agents' socket.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -38,7 +38,8 @@ async fn main() -> anyhow::Result<()> {
     let internal = Listener::internal(&config.internal).context("internal")?;
     tracing::warn!("the directory is in this process only; nodes of other processes are not known here");
     let directory = Arc::new(InProcess::new());
-    let service = Signaling::new(config.cors, directory, verifier, nodes, &prometheus::Registry::new())?;
+    let registry = prometheus::Registry::new();
+    let service = Signaling::with_limits(&config.limits, config.cors, directory, verifier, nodes, &registry)?;
     tracing::info!(public = public.url(), internal = internal.url(), "serving");
     service.serve(public, internal, terminated()).await.context("serving ended")
 }

@@ -1,40 +1,41 @@
 //! What is where, and what holds for every call: CORS (Fetch standard), bounds on size and time, observation.
 //! Invariant: every answer carries the CORS headers, errors too, so that a page can read why.
 
-use crate::{Signaling, agent, cameras, config::Cors, connections, failure::method_not_allowed, observe};
+use crate::{
+    Signaling, agent, body, cameras, config::Cors, failure::method_not_allowed, observe, sdpfrag, sessions, streams,
+    whip,
+};
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
-    routing::{get, post},
+    routing::{get, patch, post},
 };
-use protocol::node::MAX_SDP;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// Methods of `/whip/{camera}` and `/whep/{camera}`.
 const ENDPOINT_METHODS: &str = "GET, HEAD, OPTIONS, POST";
 /// Methods of a connection's URL.
-pub(crate) const CONNECTION_METHODS: &str = "DELETE, GET, HEAD, OPTIONS";
+const CONNECTION_METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
 /// How long a browser may remember a preflight's answer.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 pub(crate) fn public(service: &Signaling) -> Router {
     let endpoints = Router::new()
-        .route("/whip/{camera}", post(connections::publish).get(connections::nothing))
-        .route("/whep/{camera}", post(connections::view).get(connections::nothing))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_SDP));
+        .route("/whip/{camera}", post(whip::publish).get(whip::nothing))
+        .route("/whep/{camera}", post(whip::view).get(whip::nothing))
+        .method_not_allowed_fallback(method_not_allowed);
     let connections = Router::new()
-        .route(
-            "/whip/connections/{id}",
-            get(connections::nothing).delete(connections::unpublish).patch(connections::patch),
-        )
-        .route("/whep/connections/{id}", get(connections::nothing).delete(connections::leave).patch(connections::patch))
+        .route("/whip/connections/{id}", get(whip::nothing).delete(whip::unpublish).patch(whip::patch_publisher))
+        .route("/whep/connections/{id}", get(whip::nothing).delete(whip::leave).patch(whip::patch_viewer))
         .method_not_allowed_fallback(method_not_allowed);
     let api = Router::new()
+        .route("/v1/sessions", post(sessions::open))
+        .route("/v1/sessions/{id}", patch(sessions::patch).delete(sessions::leave))
+        .route("/v1/sessions/{id}/events", get(streams::events))
         .route("/v1/cameras", get(cameras::list))
         .route("/v1/time", get(cameras::time))
         .route("/v1/agent", get(agent::connect))
@@ -66,15 +67,18 @@ fn cors(config: &Cors) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// What `OPTIONS` tells besides CORS (RFC 9725, section 4.2): the methods, and for an endpoint what it takes.
+/// What `OPTIONS` tells besides CORS (RFC 9725, section 4.2): the methods, and what they take.
 async fn describe_options(State(methods): State<&'static str>, request: Request, next: Next) -> Response {
     let asked = request.method() == Method::OPTIONS;
     let mut response = next.run(request).await;
     if asked {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
-        if methods == ENDPOINT_METHODS {
-            response.headers_mut().insert("accept-post", HeaderValue::from_static(connections::SDP));
-        }
+        let (name, kind) = if methods == ENDPOINT_METHODS {
+            ("accept-post", body::SDP)
+        } else {
+            ("accept-patch", sdpfrag::MEDIA_TYPE)
+        };
+        response.headers_mut().insert(name, HeaderValue::from_static(kind));
     }
     response
 }

@@ -12,12 +12,7 @@ use protocol::{
 };
 use reqwest::{Method, Response, StatusCode};
 use signaling::Cors;
-use support::{Asked, OFFER, Stage, camera, node_id, now, problem, record, signer};
-
-fn header(response: &Response, name: &str) -> String {
-    let value = response.headers().get(name).unwrap_or_else(|| panic!("no {name}"));
-    value.to_str().expect("visible ASCII").to_owned()
-}
+use support::{Asked, OFFER, Stage, camera, header, node_id, now, problem, record, signer};
 
 fn whep(n: u8) -> String {
     format!("/whep/{}", camera(n))
@@ -43,6 +38,7 @@ async fn an_offer_is_answered_with_its_connection() {
     assert_eq!(location, format!("/whep/connections/{}", view.connection));
     assert_eq!((view.slots, view.session), (1, SessionId::from_random([5; 16])));
     assert_eq!(view.show, [Some(Show { camera: camera(1), max: Rid::low() })]);
+    assert_eq!((view.granted.len(), view.listen), (1, None), "this grant has no sound");
     assert!(view.until > now() && view.offer == OFFER);
     assert!(response.text().await.expect("a body").starts_with("v=0"));
 
@@ -109,6 +105,19 @@ async fn a_wished_encoding_is_bounded_by_the_grant() {
 }
 
 #[tokio::test]
+async fn the_sound_of_the_camera_is_heard_where_the_grant_allows_it() {
+    let stage = Stage::new().await;
+    let cameras = [1, 2].map(|n| CameraGrant { id: camera(n), max: Rid::low(), audio: n == 2 });
+    let token = stage.grant(Audience::View, |c| c.cameras = cameras.to_vec());
+    for (n, expected) in [(1, None), (2, Some(camera(2)))] {
+        assert_eq!(stage.offer(&whep(n), &token).await.status(), StatusCode::CREATED);
+        let view = stage.node.last_view();
+        assert_eq!(view.listen, expected);
+        assert_eq!(view.granted, [cameras[usize::from(n) - 1].clone()], "no more than this camera");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_offer_is_refused() {
     let stage = Stage::new().await;
     let post = |kind: &'static str, body: Vec<u8>| {
@@ -156,9 +165,9 @@ async fn methods_of_no_use_here_are_answered_as_the_standards_say() {
         assert!(allowed.contains("GET"), "{allowed}");
         problem(put, 405, "method_not_allowed").await;
     }
-    let patch = send(&stage, Method::PATCH, session, Some(&stage.view())).await;
-    assert_eq!(header(&patch, "allow"), "DELETE, GET, HEAD, OPTIONS");
-    problem(patch, 405, "no_trickle").await;
+    let options = send(&stage, Method::OPTIONS, session, None).await;
+    assert_eq!(header(&options, "accept-patch"), "application/trickle-ice-sdpfrag");
+    assert_eq!(header(&options, "allow"), "DELETE, GET, HEAD, OPTIONS, PATCH");
     let options = send(&stage, Method::OPTIONS, &whep(1), None).await;
     assert_eq!(options.status(), StatusCode::OK);
     assert_eq!(header(&options, "accept-post"), "application/sdp");

@@ -3,45 +3,65 @@
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::Path,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{delete, post},
+    routing::{delete, get, patch, post},
 };
 use cluster::{
     Directory, InProcess, NodeClient,
     listen::{Config, Listener},
 };
+use futures_util::{StreamExt, stream};
 use protocol::{
     CameraId, ConnectionId, NodeId, Problem, Rid, SessionId,
     grant::{Audience, CameraGrant, Claims, Jwks, Signer, Verifier},
-    node::{Answer, NodeRecord, NodeState, Publish, View},
+    node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, View},
+    session::Event,
 };
+use reqwest::Method;
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
-use signaling::{Cors, Signaling};
+use serde_json::{Value, json};
+use signaling::{Cors, Limits, Signaling};
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::broadcast;
 
 /// Smallest text that passes for an offer.
-pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:peer\r\n";
 const ANSWER: &str = "v=0\r\no=- 2 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:Ab/+\r\n";
+
+/// A password of good length.
+pub(crate) const PASSWORD: &str = "0123456789abcdefghijklmn";
 
 /// What the fake node was asked.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     Publish(Publish),
     View(View),
+    Change(ConnectionId, Change),
+    Restart(ConnectionId),
     Disconnect(ConnectionId),
 }
 
 /// A node that records what it is asked and answers as it is told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct FakeNode {
     asked: Arc<Mutex<Vec<Asked>>>,
     refusal: Arc<Mutex<Option<Problem>>>,
+    /// What streams of events are to say; an empty text ends them.
+    events: broadcast::Sender<String>,
+}
+
+impl Default for FakeNode {
+    fn default() -> Self {
+        Self { asked: Arc::default(), refusal: Arc::default(), events: broadcast::channel(64).0 }
+    }
 }
 
 impl FakeNode {
@@ -61,23 +81,76 @@ impl FakeNode {
         *self.refusal.lock().expect("no handler panics") = Some(problem);
     }
 
-    fn answer(&self, asked: Asked) -> Response {
-        self.asked.lock().expect("no handler panics").push(asked);
-        match self.refusal.lock().expect("no handler panics").clone() {
-            Some(p) => (StatusCode::from_u16(p.status).expect("a status"), Json(p)).into_response(),
-            None => (StatusCode::CREATED, Json(Answer { answer: ANSWER.into() })).into_response(),
+    /// The change that came last.
+    pub(crate) fn last_change(&self) -> Change {
+        match self.asked().pop() {
+            Some(Asked::Change(_, change)) => change,
+            other => panic!("not asked for a change last, but {other:?}"),
         }
+    }
+
+    /// Says something on every stream of events.
+    pub(crate) fn tell(&self, event: &Event) {
+        let text = serde_json::to_string(event).expect("plain data");
+        // An error means that nobody listens.
+        let _ = self.events.send(format!("data: {text}\n\n"));
+    }
+
+    /// Ends every stream of events.
+    pub(crate) fn end_streams(&self) {
+        let _ = self.events.send(String::new());
+    }
+
+    /// Streams of events that are read.
+    pub(crate) fn streams(&self) -> usize {
+        self.events.receiver_count()
+    }
+
+    fn answer(&self, asked: Asked) -> Response {
+        let restarts = |asked: &[Asked]| asked.iter().filter(|a| matches!(a, Asked::Restart(_))).count();
+        let mut all = self.asked.lock().expect("no handler panics");
+        all.push(asked);
+        if let Some(p) = self.refusal.lock().expect("no handler panics").clone() {
+            return (StatusCode::from_u16(p.status).expect("a status"), Json(p)).into_response();
+        }
+        match all.last() {
+            Some(Asked::Publish(_) | Asked::View(_)) => {
+                (StatusCode::CREATED, Json(Answer { answer: ANSWER.into() })).into_response()
+            }
+            Some(Asked::Restart(_)) => {
+                let fragment = format!("a=ice-lite\r\na=ice-ufrag:ice{}\r\na=ice-pwd:{PASSWORD}\r\n", restarts(&all));
+                Json(Restarted { fragment }).into_response()
+            }
+            _ => StatusCode::NO_CONTENT.into_response(),
+        }
+    }
+
+    fn stream(&self) -> Response {
+        let events = stream::unfold(self.events.subscribe(), |mut events| async move {
+            let text = events.recv().await.ok().filter(|text| !text.is_empty())?;
+            Some((Ok::<_, Infallible>(text), events))
+        });
+        let first = stream::once(async { Ok(": hello\n\n".to_owned()) });
+        Body::from_stream(first.chain(events)).into_response()
     }
 
     fn router(&self) -> Router {
         let (publish, view, disconnect) = (self.clone(), self.clone(), self.clone());
+        let (change, restart, events) = (self.clone(), self.clone(), self.clone());
         let publish = |Json(p): Json<Publish>| async move { publish.answer(Asked::Publish(p)) };
         let view = |Json(v): Json<View>| async move { view.answer(Asked::View(v)) };
         let disconnect = |Path(id): Path<ConnectionId>| async move {
             disconnect.answer(Asked::Disconnect(id));
             StatusCode::NO_CONTENT
         };
+        let change =
+            |Path(id): Path<ConnectionId>, Json(c): Json<Change>| async move { change.answer(Asked::Change(id, c)) };
+        let restart = |Path(id): Path<ConnectionId>| async move { restart.answer(Asked::Restart(id)) };
+        let events = || async move { events.stream() };
         Router::new()
+            .route("/v1/viewers/{id}", patch(change))
+            .route("/v1/viewers/{id}/events", get(events))
+            .route("/v1/connections/{id}/restart", post(restart))
             .route("/v1/publishers", post(publish))
             .route("/v1/viewers", post(view))
             .route("/v1/connections/{id}", delete(disconnect))
@@ -98,6 +171,12 @@ pub(crate) struct Stage {
     pub(crate) signer: Signer,
     /// Makes calls.
     pub(crate) http: reqwest::Client,
+}
+
+/// A header's text.
+pub(crate) fn header(response: &reqwest::Response, name: &str) -> String {
+    let value = response.headers().get(name).unwrap_or_else(|| panic!("no {name}"));
+    value.to_str().expect("visible ASCII").to_owned()
 }
 
 /// Wall clock, in Unix seconds.
@@ -146,13 +225,24 @@ impl Stage {
 
     /// The same, with these origins.
     pub(crate) async fn with(cors: Cors) -> Self {
+        Self::start(&Limits::default(), cors).await
+    }
+
+    /// The same, with these limits.
+    pub(crate) async fn limited(limits: &Limits) -> Self {
+        Self::start(limits, Cors::default()).await
+    }
+
+    async fn start(limits: &Limits, cors: Cors) -> Self {
         let signer = signer();
         let verifier = Verifier::new(signer.issuer(), &Jwks { keys: vec![signer.jwk()] });
         let directory = Arc::new(InProcess::new());
         let nodes = NodeClient::new(None).expect("no files to read");
         let shared: Arc<dyn Directory> = Arc::clone(&directory) as Arc<dyn Directory>;
         let registry = prometheus::Registry::new();
-        let service = Signaling::new(cors, shared, Arc::new(verifier), nodes, &registry).expect("a fresh registry");
+        let verifier = Arc::new(verifier);
+        let service = Signaling::with_limits(limits, cors, shared, verifier, nodes, &registry);
+        let service = service.expect("a fresh registry");
         let (public, internal, node) = (listener(), listener(), FakeNode::default());
         let urls = (public.url(), internal.url());
         let node_listener = listener();
@@ -174,6 +264,27 @@ impl Stage {
     /// A default view grant.
     pub(crate) fn view(&self) -> String {
         self.grant(Audience::View, |_| {})
+    }
+
+    /// Calls with a JSON body.
+    pub(crate) async fn json(&self, method: Method, path: &str, token: &str, body: &Value) -> reqwest::Response {
+        let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(token);
+        request.json(body).send().await.expect("answered")
+    }
+
+    /// Opens a session with a default offer; gives its URL's path.
+    pub(crate) async fn session(&self, token: &str) -> String {
+        let opened = self.json(Method::POST, "/v1/sessions", token, &json!({"offer": OFFER})).await;
+        assert_eq!(opened.status(), 201);
+        header(&opened, "location")
+    }
+
+    /// One counter or gauge of the service, by its line's start.
+    pub(crate) async fn metric(&self, line: &str) -> f64 {
+        let metrics = self.http.get(format!("{}/metrics", self.internal)).send().await.expect("answered");
+        let metrics = metrics.text().await.expect("a body");
+        let value = metrics.lines().find_map(|l| l.strip_prefix(line)).unwrap_or("0");
+        value.trim().parse().unwrap_or_else(|_| panic!("{line}: {value}"))
     }
 
     /// Posts a default offer.
