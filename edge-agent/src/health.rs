@@ -133,7 +133,7 @@ impl CameraBoard {
 
     /// The sound that is sent, or else what there is.
     fn audio(&self) -> Option<Audio> {
-        let sounds: Vec<Audio> = self.streams.iter().filter_map(|s| lock(&s.state).audio.clone()).collect();
+        let sounds: Vec<Audio> = self.streams.iter().filter_map(StreamBoard::audio).collect();
         sounds.iter().find(|a| a.live).or(sounds.first()).cloned()
     }
 
@@ -245,7 +245,13 @@ impl StreamBoard {
         self.set_findings(found);
     }
 
-    fn findings(&self) -> Vec<Finding> {
+    /// The stream's sound, once it is known.
+    pub fn audio(&self) -> Option<Audio> {
+        lock(&self.state).audio.clone()
+    }
+
+    /// What somebody should change in the stream.
+    pub fn findings(&self) -> Vec<Finding> {
         lock(&self.state).findings.iter().map(|k| k.report(&self.name, Some(self.rid.clone()))).collect()
     }
 

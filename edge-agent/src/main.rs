@@ -46,9 +46,14 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,webrtc=warn,rtc=error"));
+    let arguments = Arguments::parse();
+    let usual = match arguments.command {
+        Command::Run { .. } => "info,retina=warn,webrtc=warn,rtc=error",
+        Command::Check { .. } => "error",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    match Arguments::parse().command {
+    match arguments.command {
         Command::Run { config, check_config } => run(&config, check_config).await.map(|()| ExitCode::SUCCESS),
         Command::Check { sources, json } => check(&sources, json).await.map(ExitCode::from),
     }

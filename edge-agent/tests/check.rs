@@ -157,14 +157,12 @@ fn it_exits_by_what_it_found_and_prints_what_to_do() {
 #[tokio::test]
 async fn what_was_cut_off_is_judged_by_what_is_left() {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["cut.h264", "cut.mkv"] {
-        let path = record(folder.path(), name, &format!("{X264} -bf 2 -g 20 -x264-params b-adapt=0"));
-        let whole = fs::read(&path).expect("readable");
-        fs::write(&path, &whole[..whole.len() * 2 / 3]).expect("written");
-        let report = report(&path).await;
-        assert_eq!(codes(&report), ["b_frames"], "{name}");
-        assert!((10..60).contains(&report.facts.pictures), "{name}: {}", report.facts.pictures);
-    }
+    let path = record(folder.path(), "cut.h264", &format!("{X264} -bf 2 -g 20 -x264-params b-adapt=0"));
+    let whole = fs::read(&path).expect("readable");
+    fs::write(&path, &whole[..whole.len() * 2 / 3]).expect("written");
+    let report = report(&path).await;
+    assert_eq!(codes(&report), ["b_frames"]);
+    assert!((10..60).contains(&report.facts.pictures), "{}", report.facts.pictures);
 }
 
 proptest! {

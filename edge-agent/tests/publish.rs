@@ -1,7 +1,9 @@
-//! What reaches a media node: nothing that is unwanted; else the cached GOP in order, then live, and answers to NACKs.
+//! What reaches a media node: nothing that is unwanted; else the cached GOP in order, then live, sound, and answers to
+//! NACKs; and that it is reached again when it ends a connection.
 
 mod whip_server;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use edge_agent::{
     config::Config,
@@ -11,9 +13,10 @@ use edge_agent::{
     health::Board,
     publish::{Publisher, Wanted},
     signaling::Signaling,
-    sound::SoundFeed,
+    sound::{Codec, Packet, SoundFeed},
 };
 use protocol::Rid;
+use rtc::rtcp::sender_report::SenderReport;
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, Instant, SystemTime},
@@ -44,6 +47,7 @@ struct Setup {
     wanted: watch::Sender<Wanted>,
     stop: watch::Sender<bool>,
     board: Board,
+    signaling: Signaling,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -54,10 +58,13 @@ impl Setup {
     }
 
     async fn with_streams(rids: &[Rid]) -> Self {
-        let server = WhipServer::start().await;
+        Self::at(WhipServer::start().await, rids, "the-grant").await
+    }
+
+    async fn at(server: WhipServer, rids: &[Rid], grant: &str) -> Self {
         let sub = if rids.len() > 1 { ", sub: 'synthetic:640x360'" } else { "" };
         let text = format!(
-            "signaling: {}\ngrant: the-grant\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720'{sub}}}\n",
+            "signaling: {}\ngrant: {grant}\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720'{sub}}}\n",
             server.url
         );
         let config = Config::from_yaml(&text).expect("sound");
@@ -73,10 +80,10 @@ impl Setup {
             sound: sound.clone(),
             wanted: wanted.subscribe(),
             board: board.camera(id).expect("on the board").clone(),
-            signaling,
+            signaling: signaling.clone(),
         };
         let task = tokio::spawn(publisher.run(stop.subscribe()));
-        let setup = Self { server, high, low, sound, wanted, stop, board, task };
+        let setup = Self { server, high, low, sound, wanted, stop, board, signaling, task };
         setup.until(|b| b.health()[0].published).await;
         setup
     }
@@ -111,7 +118,7 @@ impl Setup {
         }
     }
 
-    async fn report(&mut self) -> rtc::rtcp::sender_report::SenderReport {
+    async fn report(&mut self) -> SenderReport {
         loop {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Report(report) => return report,
@@ -161,6 +168,11 @@ async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothin
     assert!(live.elapsed() < Duration::from_millis(100), "a live frame goes out at once");
 }
 
+/// An NTP timestamp in microseconds since the Unix epoch.
+fn micros(ntp: u64) -> u64 {
+    ((ntp >> 32) - 2_208_988_800) * 1_000_000 + (((ntp & 0xffff_ffff) * 1_000_000) >> 32)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sender_reports_state_when_a_frame_was_captured() {
     let mut setup = Setup::published().await;
@@ -168,8 +180,7 @@ async fn sender_reports_state_when_a_frame_was_captured() {
     let packet = setup.packets(|_| true).await.remove(0);
     let report = setup.report().await;
     assert_eq!(report.ssrc, packet.header.ssrc);
-    let seconds = (report.ntp_time >> 32) - 2_208_988_800;
-    let micros = seconds * 1_000_000 + (((report.ntp_time & 0xffff_ffff) * 1_000_000) >> 32);
+    let micros = micros(report.ntp_time);
     let ticks = u64::from(report.rtp_time.wrapping_sub(packet.header.timestamp));
     // A tick is 11 microseconds.
     assert!(micros.abs_diff(*EPOCH + ticks * 100 / 9) <= 12, "{micros} at {ticks}");
@@ -270,4 +281,124 @@ async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
         w.replace([Rid::high()], false);
     });
     setup.packets(|p| begins_anew(p, &first)).await;
+}
+
+/// The `i`th 20 ms of sound.
+fn sound(i: u64, codec: Codec) -> Packet {
+    let step = u64::from(codec.clock_rate()) / 50;
+    let payload = Bytes::from(vec![i as u8; 160]);
+    Packet { codec, payload, ticks: i * step, captured_micros: *EPOCH + i * 20_000, stream: 0 }
+}
+
+impl Setup {
+    async fn with_sound() -> Self {
+        Self::at(WhipServer::start_with(true).await, &[Rid::high(), Rid::low()], "the-grant").await
+    }
+
+    /// Packets of sound `from` on, sent as they come, until so many have arrived; and the first report.
+    async fn heard(&mut self, from: u64, codec: Codec, count: usize) -> (Vec<rtc::rtp::Packet>, SenderReport) {
+        let (feed, mut i) = (self.sound.clone(), from);
+        let speaking = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tick.tick().await;
+                feed.push(sound(i, codec));
+                i += 1;
+            }
+        });
+        let (mut packets, mut report) = (Vec::new(), None);
+        while packets.len() < count || report.is_none() {
+            match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
+                Seen::Rtp(packet) => packets.push(packet),
+                Seen::Report(r) => report = report.or(Some(r)),
+            }
+        }
+        speaking.abort();
+        (packets, report.expect("waited for"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_was_captured() {
+    let mut setup = Setup::with_sound().await;
+    let offer = setup.server.offer();
+    for line in ["a=rtpmap:111 opus/48000/2", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000"] {
+        assert!(offer.contains(line), "{line}: {offer}");
+    }
+    let streams: Vec<_> = offer.lines().filter_map(|l| l.strip_prefix("a=msid:")?.split(' ').next()).collect();
+    assert!(streams.len() == 2 && streams[0] == streams[1], "one media stream: {streams:?}");
+    (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
+    setup.wanted.send_if_modified(|w| w.replace([], true));
+    let (packets, report) = setup.heard(100, Codec::Pcma, 10).await;
+    assert!(packets[0].header.marker && !packets[1].header.marker);
+    for pair in packets.windows(2) {
+        let [a, b] = [&pair[0], &pair[1]];
+        assert_eq!((b.header.payload_type, b.payload.len()), (8, 160));
+        assert_eq!(b.header.sequence_number.wrapping_sub(a.header.sequence_number), 1);
+        assert_eq!(b.header.timestamp.wrapping_sub(a.header.timestamp), 160);
+        assert_eq!(b.payload[0].wrapping_sub(a.payload[0]), 1);
+    }
+    assert_eq!(report.ssrc, packets[0].header.ssrc);
+    // The second of frame 0 of the picture is that of packet 0 of the sound.
+    let number = u64::from(packets[0].payload[0]);
+    let ticks = u64::from(report.rtp_time.wrapping_sub(packets[0].header.timestamp));
+    let expected = *EPOCH + number * 20_000 + ticks * 125;
+    assert!(micros(report.ntp_time).abs_diff(expected) <= 126, "within a tick");
+
+    let (packets, _) = setup.heard(40, Codec::Opus, 5).await;
+    assert_eq!(packets.last().map(|p| p.header.payload_type), Some(111));
+    setup.wanted.send_if_modified(|w| w.replace([Rid::low()], false));
+    let picture =
+        setup.packets(|p| p.header.payload_type == packets[0].header.payload_type || has_extension(p, "l")).await;
+    assert!(picture.last().is_some_and(|p| has_extension(p, "l")), "no more sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_takes_no_sound_gets_the_pictures() {
+    let mut setup = Setup::published().await;
+    assert!(setup.server.answer().contains("m=audio 0 "), "{}", setup.server.answer());
+    setup.wanted.send_if_modified(|w| w.replace([Rid::high()], true));
+    (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
+    let packets = setup.packets(|p| p.header.marker).await;
+    assert!(packets.iter().all(|p| has_extension(p, "h")));
+    assert!(setup.board.health()[0].published);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_node_ends_is_made_anew_at_once() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    setup.packets(|p| p.header.marker).await;
+    let ended = Instant::now();
+    setup.server.say_goodbye().await;
+    setup.until(|b| !b.health()[0].published).await;
+    setup.until(|b| b.health()[0].published).await;
+    assert!(ended.elapsed() < Duration::from_secs(1), "after {:?}", ended.elapsed());
+    assert_eq!(setup.server.grants().len(), 2);
+}
+
+/// A grant that ends in so many seconds.
+fn grant_for(seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", now + seconds)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_grant_opens_a_new_connection_before_the_old_one_is_given_up() {
+    let (old, new) = (grant_for(60), grant_for(3600));
+    let setup = Setup::at(WhipServer::start().await, &[Rid::high()], &old).await;
+    let mut changed = setup.board.changed();
+    let watched = setup.board.clone();
+    let never_down =
+        tokio::spawn(async move { while watched.health()[0].published && changed.changed().await.is_ok() {} });
+    setup.signaling.grant().renew(new.clone().into()).await.expect("kept");
+    let replaced = async {
+        while !setup.server.was_deleted() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, replaced).await.expect("the old session is ended");
+    assert_eq!(setup.server.grants(), [old, new]);
+    assert!(!never_down.is_finished(), "published all the time");
+    never_down.abort();
 }

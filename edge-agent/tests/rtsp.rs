@@ -5,17 +5,18 @@ mod fake_camera;
 use edge_agent::{
     config::Transport,
     feed::Feed,
-    h264::{NalKind, nal_kind},
+    h264::{NalKind, nal_kind, sps},
     health::StreamBoard,
     rtsp::{self, Outlets},
-    sound::SoundFeed,
+    sound::{Codec, Packet, SoundFeed},
     source::Source,
 };
-use protocol::{Rid, agent::StreamState};
+use protocol::{Rid, agent::StreamState, camera::Audio};
 use std::{
     net::TcpListener,
     path::Path,
     process::Stdio,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -176,4 +177,124 @@ async fn a_camera_that_falls_silent_is_given_up_and_asked_again() {
     camera.reaches(StreamState::Unreachable).await;
     assert!(camera.feed.subscribe().is_awaiting_keyframe(), "old pictures are not shown as new ones");
     camera.reaches(StreamState::Online).await;
+}
+
+impl Pulled {
+    /// The next `count` packets of sound.
+    async fn hears(&self, count: usize) -> Vec<Arc<Packet>> {
+        let mut listener = self.sound.listen();
+        let mut packets = Vec::new();
+        while packets.len() < count {
+            packets.push(timeout(PATIENCE, listener.next()).await.expect("in time").expect("lives"));
+        }
+        packets
+    }
+
+    async fn until(&mut self, is_so: impl Fn(&StreamBoard) -> bool) {
+        let reached = async {
+            while !is_so(&self.board) {
+                self.changed.changed().await.expect("the board lives");
+            }
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{:?}", self.board));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_comes_in_the_cameras_codec_and_in_step() {
+    for (codec, expected, ticks) in [("pcma", Codec::Pcma, 160), ("pcmu", Codec::Pcmu, 160), ("opus", Codec::Opus, 960)]
+    {
+        let server = Server::start(&["--audio", codec]).await;
+        let mut camera = Pulled::start(&server, "", "sub", Transport::Tcp);
+        camera.reaches(StreamState::Online).await;
+        let packets = camera.hears(60).await;
+        assert_eq!(camera.board.audio(), Some(Audio { codec: expected.name().to_owned(), live: true }));
+        assert!(packets.iter().all(|p| p.codec == expected && p.payload.len() <= 1160));
+        for pair in packets.windows(2) {
+            let step = pair[1].ticks - pair[0].ticks;
+            assert!(step.abs_diff(ticks) <= ticks / 10, "{codec}: a step of {step}");
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+        let age = now - packets.last().expect("60").captured_micros;
+        assert!(age < 500_000, "{codec}: {age} us old");
+        camera.sends_pictures().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cameras_sender_reports_tell_when_late_sound_was_captured() {
+    const LATE: u64 = 700;
+    let behaviour = fake_camera::Behaviour { audio: Some("PCMA/8000"), audio_late_millis: LATE, ..Default::default() };
+    let mut camera = Pulled::from_port(fake_camera::start(behaviour).await, "", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.hears(20).await;
+    let mut frames = camera.feed.subscribe();
+    let live = async {
+        // Past the cached GOP.
+        loop {
+            let unit = frames.next().await.expect("keeps up").expect("lives");
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+            if now - unit.captured_micros < 100_000 {
+                return unit;
+            }
+        }
+    };
+    let picture = timeout(PATIENCE, live).await.expect("in time");
+    let sound = camera.hears(1).await.remove(0);
+    // What arrives together was captured apart.
+    let apart = (picture.captured_micros + 40_000).abs_diff(sound.captured_micros + LATE * 1000);
+    assert!(apart < 60_000, "{apart} us");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_alone_does_not_keep_a_session() {
+    let behaviour = fake_camera::Behaviour {
+        audio: Some("PCMA/8000"),
+        frames: Some(25),
+        audio_goes_on: true,
+        ..Default::default()
+    };
+    let mut camera = Pulled::from_port(fake_camera::start(behaviour).await, "", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.reaches(StreamState::Unreachable).await;
+    camera.reaches(StreamState::Online).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aac_is_told_of_and_the_pictures_come() {
+    let behaviour = fake_camera::Behaviour { audio: Some("mpeg4-generic/16000/1"), ..Default::default() };
+    let mut camera = Pulled::from_port(fake_camera::start(behaviour).await, "", "live", Transport::Tcp);
+    camera.reaches(StreamState::Online).await;
+    camera.until(|b| !b.findings().is_empty()).await;
+    assert_eq!(camera.board.audio(), Some(Audio { codec: "mpeg4-generic".to_owned(), live: false }));
+    let finding = camera.board.findings().remove(0);
+    assert_eq!((finding.code.as_str(), finding.rid), ("audio_codec", Some(Rid::high())));
+    assert!(finding.text.starts_with("camera 'Fake' (main stream) sends its sound as AAC"), "{}", finding.text);
+    camera.sends_pictures().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_changes_its_size_says_so_and_brings_its_parameter_sets() {
+    let behaviour = fake_camera::Behaviour { resizes_at: Some(100), ..Default::default() };
+    let mut camera = Pulled::from_port(fake_camera::start(behaviour).await, "", "live", Transport::Tcp);
+    camera.until(|b| b.size() == Some((160, 90))).await;
+    camera.until(|b| b.size() == Some((320, 180))).await;
+    let mut frames = camera.feed.subscribe();
+    let keyframe = timeout(PATIENCE, frames.next()).await.expect("in time").expect("keeps up").expect("lives");
+    let size = sps(&keyframe.nals[0]).map(|s| (s.width, s.height));
+    assert_eq!(size, Some((320, 180)), "in band, before the keyframe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h265_is_a_finding_in_plain_words() {
+    let port = fake_camera::start(fake_camera::Behaviour { is_h265: true, ..Default::default() }).await;
+    let mut camera = Pulled::from_port(port, "", "live", Transport::Tcp);
+    camera.until(|b| !b.findings().is_empty()).await;
+    let finding = camera.board.findings().remove(0);
+    assert_eq!(finding.code, "not_h264");
+    assert!(
+        finding.text.contains("H.265") && finding.text.contains("H.264 in its encoder settings"),
+        "{}",
+        finding.text
+    );
 }

@@ -81,8 +81,8 @@ fn sound_of_mp4(name: &[u8; 4]) -> (String, bool) {
 
 /// A Matroska file.
 pub(super) fn matroska(file: File) -> Result<Media, Unreadable> {
-    let damaged = |e: &dyn std::fmt::Display| Unreadable::Damaged("Matroska", e.to_string());
-    let mut matroska = MatroskaFile::open(BufReader::new(file)).map_err(|e| damaged(&e))?;
+    let damaged = |_| Unreadable::Damaged("Matroska", "its structure does not hold together".into());
+    let mut matroska = MatroskaFile::open(BufReader::new(file)).map_err(damaged)?;
     let scale = u128::from(matroska.info().timestamp_scale().get());
     let mut media = Media::default();
     let mut number = 0;
@@ -105,7 +105,7 @@ pub(super) fn matroska(file: File) -> Result<Media, Unreadable> {
     }
     let Some(video) = &mut media.video else { return Ok(media) };
     let mut frame = Frame::default();
-    // A file that ends early is judged by what came before.
+    // A cluster that is damaged ends the look.
     while let Ok(true) = matroska.next_frame(&mut frame) {
         if frame.track == number {
             // These are times of showing: only those of keyframes and of the whole are of use where there are B-frames.

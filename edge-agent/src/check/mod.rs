@@ -1,7 +1,7 @@
 //! `edge-agent check`: says of a recording or a camera's stream what would trouble viewers, before it is installed.
 //!
-//! Invariant: a source that breaks off is judged by what came before, where its container allows it (MP4 does not); one
-//! that holds no picture is unreadable.
+//! Invariant: a source that breaks off is judged by what came before (a container's index may be lost with its end, and
+//! the whole then is unreadable); one that holds no picture is unreadable.
 
 mod container;
 mod elementary;
@@ -31,7 +31,7 @@ pub enum Unreadable {
     #[error("cannot be read: {0}")]
     File(#[from] io::Error),
     /// It begins like a container, but is not one.
-    #[error("is a damaged {0} file: {1}")]
+    #[error("is a damaged or incomplete {0} file: {1}")]
     Damaged(&'static str, String),
     /// It is nothing that is known here.
     #[error("is no video that is known here: H.264 or H.265 as a byte stream (Annex B), in MP4 or in Matroska")]

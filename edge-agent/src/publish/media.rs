@@ -29,15 +29,20 @@ pub(super) fn media_engine() -> Result<MediaEngine, webrtc::error::Error> {
     let mut engine = MediaEngine::default();
     let codec = RTCRtpCodecParameters { rtp_codec: h264(), payload_type: PAYLOAD_TYPE };
     engine.register_codec(codec, RtpCodecKind::Video)?;
-    for codec in Codec::ALL {
-        let parameters = RTCRtpCodecParameters { rtp_codec: sound(codec), payload_type: payload_type(codec) };
-        engine.register_codec(parameters, RtpCodecKind::Audio)?;
+    for codec in sound_codecs() {
+        engine.register_codec(codec, RtpCodecKind::Audio)?;
     }
     for (uri, kind) in [(MID_URI, RtpCodecKind::Video), (RID_URI, RtpCodecKind::Video), (MID_URI, RtpCodecKind::Audio)]
     {
         engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.into() }, kind, None)?;
     }
     Ok(engine)
+}
+
+/// All codecs of sound that are offered.
+pub(super) fn sound_codecs() -> Vec<RTCRtpCodecParameters> {
+    let parameters = |c| RTCRtpCodecParameters { rtp_codec: sound(c), payload_type: payload_type(c) };
+    Codec::ALL.into_iter().map(parameters).collect()
 }
 
 /// The codec's usual payload type; those of G.711 are static (RFC 3551, section 6).

@@ -7,7 +7,8 @@
 use super::{
     feedback::{Feedback, requested},
     media::{
-        MID_URI, RID_URI, attribute, codec_of, extension, media_engine, media_track, section, sound_track, takes_media,
+        MID_URI, RID_URI, attribute, codec_of, extension, media_engine, media_track, section, sound_codecs,
+        sound_track, takes_media,
     },
 };
 use crate::{
@@ -20,6 +21,7 @@ use protocol::{CameraId, Rid};
 use rtc::{
     interceptor::{NackResponderBuilder, Slot},
     rtcp, rtp,
+    rtp_transceiver::rtp_sender::RTCRtpCodecParameters,
 };
 use std::{
     net::{Ipv6Addr, UdpSocket},
@@ -146,8 +148,8 @@ impl Peer {
             .with_handler(handler);
         // Boxed: the stack's future is 20 KB large.
         let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(builder.build()).await?);
-        let video = Line::add(connection.as_ref(), media_track(camera, rids)).await?;
-        let audio = Line::add(connection.as_ref(), sound_track(camera)).await?;
+        let video = Line::add(connection.as_ref(), media_track(camera, rids), Vec::new()).await?;
+        let audio = Line::add(connection.as_ref(), sound_track(camera), sound_codecs()).await?;
         let offer = connection.create_offer(None).await?;
         connection.set_local_description(offer).await?;
         // An incomplete list of candidates is as good: the node is ICE-lite and answers whoever asks.
@@ -259,9 +261,20 @@ impl Outbound {
 }
 
 impl Line {
-    async fn add(connection: &dyn PeerConnection, track: MediaStreamTrack) -> Result<Self, webrtc::error::Error> {
+    /// A line for a track; it offers the track's own codec where no other `codecs` are named.
+    async fn add(
+        connection: &dyn PeerConnection,
+        track: MediaStreamTrack,
+        codecs: Vec<RTCRtpCodecParameters>,
+    ) -> Result<Self, webrtc::error::Error> {
         let track = Arc::new(TrackLocalStaticRTP::new(track));
         let sender = connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
+        for transceiver in connection.get_transceivers().await {
+            let is_ours = transceiver.sender().await?.is_some_and(|s| s.id() == sender.id());
+            if is_ours && !codecs.is_empty() {
+                transceiver.set_codec_preferences(codecs.clone()).await?;
+            }
+        }
         Ok(Self { track, sender })
     }
 }

@@ -20,6 +20,14 @@ pub(crate) struct Behaviour {
     pub(crate) is_h265: bool,
     /// It falls silent after so many frames.
     pub(crate) frames: Option<u64>,
+    /// From this frame on the picture has another size, and brings its parameter sets along.
+    pub(crate) resizes_at: Option<u64>,
+    /// Sound in this codec of RTP, as its description names it; what is sent is 160 bytes of it with each frame.
+    pub(crate) audio: Option<&'static str>,
+    /// The sound's clock is this much ahead of the picture's in arriving, in milliseconds, as its sender reports say.
+    pub(crate) audio_late_millis: u64,
+    /// The sound goes on when the pictures have fallen silent.
+    pub(crate) audio_goes_on: bool,
 }
 
 /// Starts one on a free port.
@@ -57,11 +65,12 @@ async fn converse(socket: TcpStream, port: u16, behaviour: Behaviour) {
             }
             "DESCRIBE" => {
                 let base = format!("Content-Base: rtsp://127.0.0.1:{port}/live/\r\nContent-Type: application/sdp\r\n");
-                ("200 OK", base, sdp(&first, behaviour.is_h265))
+                ("200 OK", base, sdp(&first, behaviour))
             }
             "SETUP" => {
-                let transport = "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
-                ("200 OK", transport.to_owned(), String::new())
+                let channels = if lines[0].contains("/audio") { "2-3" } else { "0-1" };
+                let transport = format!("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved={channels}\r\n");
+                ("200 OK", transport, String::new())
             }
             _ => ("200 OK", "Session: 1\r\n".to_owned(), String::new()),
         };
@@ -75,45 +84,94 @@ async fn converse(socket: TcpStream, port: u16, behaviour: Behaviour) {
     }
 }
 
-fn sdp(keyframe: &AccessUnit, is_h265: bool) -> String {
+fn sdp(keyframe: &AccessUnit, behaviour: Behaviour) -> String {
     let sets: Vec<_> = keyframe.nals[..2].iter().map(|n| STANDARD.encode(n)).collect();
-    let codec = if is_h265 {
+    let codec = if behaviour.is_h265 {
         "a=rtpmap:96 H265/90000\r\n".to_owned()
     } else {
         format!("a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets={}\r\n", sets.join(","))
     };
-    format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n{codec}a=control:video\r\n")
+    let audio = behaviour.audio.map_or_else(String::new, |codec| {
+        format!("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 {codec}\r\na=control:audio\r\n")
+    });
+    format!(
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n{codec}a=control:video\r\n{audio}"
+    )
 }
 
 /// Sends frames until the peer is gone or the camera falls silent.
 async fn play(write: &mut (impl AsyncWriteExt + Unpin), camera: &mut Camera, behaviour: Behaviour) {
     let mut tick = tokio::time::interval(Duration::from_millis(40));
     let (mut sequence, mut clock) = (0u16, 77_000u32);
-    for k in 0..behaviour.frames.unwrap_or(u64::MAX) {
+    for k in 0.. {
         tick.tick().await;
+        let has_picture = behaviour.frames.is_none_or(|frames| k < frames);
+        if !has_picture && !behaviour.audio_goes_on {
+            return;
+        }
+        if behaviour.audio.is_some_and(|codec| !codec.starts_with("mpeg4")) {
+            let mut sent = Vec::new();
+            if k % 10 == 0 {
+                // Both clocks stood at these times at the camera's time of k frames.
+                let at = 3_000_000_000 + k * 40;
+                sent.extend(sender_report(1, at, 77_000 + k as u32 * 3600));
+                sent.extend(sender_report(3, at, audio_clock(k, 0)));
+            }
+            sent.extend(rtp(2, 97, k as u16, audio_clock(k, behaviour.audio_late_millis), true, &[k as u8; 160]));
+            if write.write_all(&sent).await.is_err() {
+                return;
+            }
+        }
+        if !has_picture {
+            continue;
+        }
         clock = match k % 30 {
             10 | 20 if behaviour.clock_jumps => clock.wrapping_add(3600 * 90_000),
             15 if behaviour.clock_jumps => 0,
-            _ => clock.wrapping_add(3600),
+            _ => clock.wrapping_add(if k == 0 { 0 } else { 3600 }),
         };
+        let is_resized = behaviour.resizes_at.is_some_and(|at| k >= at);
+        if behaviour.resizes_at == Some(k) {
+            *camera = Camera::new(Picture { width: 320, height: 180, kbps: 100, fps: 25 }, "Fake").expect("an encoder");
+        }
         let mut unit = camera.frame(k, false).expect("encoded").expect("a frame");
-        if unit.is_keyframe {
+        if unit.is_keyframe && !is_resized {
             unit.nals.drain(..2);
         }
         let payloads: Vec<Bytes> = packetize(&unit, 1000);
         for (i, payload) in payloads.iter().enumerate() {
-            let marker = if i + 1 == payloads.len() { 0x80 } else { 0 };
-            let mut packet = vec![b'$', 0];
-            packet.extend_from_slice(&(12 + payload.len() as u16).to_be_bytes());
-            packet.extend_from_slice(&[0x80, marker | 96]);
-            packet.extend_from_slice(&sequence.to_be_bytes());
-            packet.extend_from_slice(&clock.to_be_bytes());
-            packet.extend_from_slice(&[0, 0, 0, 7]);
-            packet.extend_from_slice(payload);
+            let packet = rtp(0, 96, sequence, clock, i + 1 == payloads.len(), payload);
             sequence = sequence.wrapping_add(1);
             if write.write_all(&packet).await.is_err() {
                 return;
             }
         }
     }
+}
+
+/// The sound's RTP clock at frame `k`, for sound that comes so late.
+fn audio_clock(k: u64, late_millis: u64) -> u32 {
+    (500_000 + k * 320 - late_millis * 8) as u32
+}
+
+/// An interleaved RTP packet (RFC 2326, section 10.12).
+fn rtp(channel: u8, payload_type: u8, sequence: u16, clock: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![b'$', channel];
+    packet.extend_from_slice(&(12 + payload.len() as u16).to_be_bytes());
+    packet.extend_from_slice(&[0x80, u8::from(marker) << 7 | payload_type]);
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&clock.to_be_bytes());
+    packet.extend_from_slice(&[0, 0, 0, 7 + channel]);
+    packet.extend_from_slice(payload);
+    packet
+}
+
+/// An interleaved RTCP sender report: the camera's time in milliseconds, and the RTP clock's.
+fn sender_report(channel: u8, millis: u64, clock: u32) -> Vec<u8> {
+    let ntp = (millis / 1000) << 32 | (millis % 1000 << 32) / 1000;
+    let mut packet = vec![b'$', channel, 0, 28, 0x80, 200, 0, 6, 0, 0, 0, 6 + channel];
+    packet.extend_from_slice(&ntp.to_be_bytes());
+    packet.extend_from_slice(&clock.to_be_bytes());
+    packet.extend_from_slice(&[0; 8]);
+    packet
 }

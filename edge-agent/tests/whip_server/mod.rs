@@ -60,17 +60,30 @@ struct Shared {
     connection: Mutex<Option<Arc<dyn PeerConnection>>>,
     tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
     offer: Mutex<String>,
+    answer: Mutex<String>,
+    audio: bool,
+    /// What the calls were authorized with.
+    grants: Mutex<Vec<String>>,
     was_deleted: AtomicBool,
 }
 
 impl WhipServer {
+    /// One that takes pictures only.
     pub(crate) async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// One that takes sound too, if `audio`.
+    pub(crate) async fn start_with(audio: bool) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             seen: sender,
             connection: Mutex::default(),
             tracks: Arc::default(),
             offer: Mutex::default(),
+            answer: Mutex::default(),
+            audio,
+            grants: Mutex::default(),
             was_deleted: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -87,6 +100,15 @@ impl WhipServer {
         self.shared.was_deleted.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn answer(&self) -> String {
+        self.shared.answer.lock().expect("unpoisoned").clone()
+    }
+
+    /// The grants of the sessions that were asked for, in their order.
+    pub(crate) fn grants(&self) -> Vec<String> {
+        self.shared.grants.lock().expect("unpoisoned").clone()
+    }
+
     pub(crate) fn offer(&self) -> String {
         self.shared.offer.lock().expect("unpoisoned").clone()
     }
@@ -96,11 +118,9 @@ impl WhipServer {
         self.write(Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })).await;
     }
 
-    /// Ends the connection as a node does: with a BYE.
-    pub(crate) async fn end_connection(&self) {
-        self.write(Box::new(Goodbye { sources: vec![1], reason: Default::default() })).await;
-        let connection = self.shared.connection.lock().expect("unpoisoned").take().expect("connected");
-        connection.close().await.expect("closed");
+    /// Says good-bye, as a node does that ends a connection.
+    pub(crate) async fn say_goodbye(&self) {
+        self.write(Box::new(Goodbye { sources: vec![1], ..Default::default() })).await;
     }
 
     pub(crate) async fn request_keyframe(&self, media_ssrc: u32) {
@@ -119,14 +139,16 @@ async fn unpublish(State(shared): State<Arc<Shared>>) -> StatusCode {
 }
 
 async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: String) -> impl IntoResponse {
-    assert_eq!(headers[header::AUTHORIZATION], "Bearer the-grant");
+    let bearer = headers[header::AUTHORIZATION].to_str().expect("text");
+    let grant = bearer.strip_prefix("Bearer ").expect("a bearer token").to_owned();
+    shared.grants.lock().expect("unpoisoned").push(grant);
     assert_eq!(headers[header::CONTENT_TYPE], "application/sdp");
     shared.offer.lock().expect("unpoisoned").clone_from(&offer);
     assert!(offer.contains("a=sendonly") || offer.contains("a=sendrecv"), "{offer}");
     let gathered = Arc::new(tokio::sync::Notify::new());
     let handler = Receiver { seen: shared.seen.clone(), tracks: shared.tracks.clone(), gathered: gathered.clone() };
     let builder = PeerConnectionBuilder::new()
-        .with_media_engine(media_engine())
+        .with_media_engine(media_engine(shared.audio))
         .with_interceptor_registry(Registry::new().with(Slot::from(14_000_usize), DeliverAll::default()))
         .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
         .with_handler(Arc::new(handler));
@@ -140,6 +162,7 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
     gathered.notified().await;
     let answer = connection.local_description().await.expect("set").sdp;
     let answer = through_lossy_path(&answer).await;
+    shared.answer.lock().expect("unpoisoned").clone_from(&answer);
     *shared.connection.lock().expect("unpoisoned") = Some(connection);
     let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, "/sessions/1")];
     (StatusCode::CREATED, headers, answer)
@@ -178,7 +201,7 @@ async fn through_lossy_path(answer: &str) -> String {
     answer.replace(&format!(" {port} typ host"), &format!(" {replaced} typ host"))
 }
 
-fn media_engine() -> MediaEngine {
+fn media_engine(audio: bool) -> MediaEngine {
     let feedback = |parameter: &str| RTCPFeedback { typ: "nack".into(), parameter: parameter.into() };
     let rtp_codec = RTCRtpCodec {
         mime_type: "video/H264".into(),
@@ -193,6 +216,16 @@ fn media_engine() -> MediaEngine {
     for uri in ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"] {
         let capability = RTCRtpHeaderExtensionCapability { uri: uri.into() };
         engine.register_header_extension(capability, RtpCodecKind::Video, None).expect("registered");
+    }
+    if audio {
+        for (name, clock_rate, channels, payload_type) in
+            [("opus", 48_000, 2, 111), ("PCMU", 8000, 1, 0), ("PCMA", 8000, 1, 8)]
+        {
+            let mime_type = format!("audio/{name}");
+            let rtp_codec = RTCRtpCodec { mime_type, clock_rate, channels, ..Default::default() };
+            let codec = RTCRtpCodecParameters { rtp_codec, payload_type };
+            engine.register_codec(codec, RtpCodecKind::Audio).expect("registered");
+        }
     }
     engine
 }
