@@ -18,6 +18,8 @@ export type View =
 
 /** A picture that stands still for so long has stalled, in milliseconds. */
 export const STALLED_MS = 2_500;
+/** The service's word may overtake the former camera's last packets by so much: half a frame. */
+const REORDER_MS = 20;
 /** Without the service's word, what arrives so long after its answer is of the new camera: the network reorders. */
 const GRACE_MS = 250;
 
@@ -60,7 +62,7 @@ export class Picture {
 
   /** The service sends it. */
   live(nowMs: number): void {
-    if (this.#fromMs === undefined || this.#fromMs > nowMs) this.#fromMs = nowMs;
+    this.#fromMs = Math.min(this.#fromMs ?? Infinity, nowMs + REORDER_MS);
   }
 
   /** The service sends nothing more: not to be taken for moving until a frame comes. */

@@ -73,7 +73,7 @@ describe('a viewer', () => {
     video.frame();
     expect(viewer.state.name, 'told of the former camera').toBe('switching');
     await service.tell({ type: 'slot', slot: 0, camera: B, state: 'live' });
-    await vi.advanceTimersByTimeAsync(10);
+    await vi.advanceTimersByTimeAsync(20);
     const pictures: string[] = [];
     viewer.on('picture', ({ camera }) => pictures.push(camera));
     video.frame();
