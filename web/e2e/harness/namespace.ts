@@ -48,11 +48,12 @@ export class Namespace {
     return space;
   }
 
-  /** A program that is Chromium in the namespace. */
-  async chromium(): Promise<string> {
+  /** A program that is Chromium in the namespace; pages of `origin` may be given what only secure ones are. */
+  async chromium(origin: string): Promise<string> {
     this.#directory = await mkdtemp(join(tmpdir(), 'sunroom-netns-'));
     const path = join(this.#directory, 'chromium');
-    await writeFile(path, `#!/bin/sh\nexec ip netns exec ${this.name} ${CHROMIUM} "$@"\n`);
+    const program = `ip netns exec ${this.name} ${CHROMIUM} --unsafely-treat-insecure-origin-as-secure=${origin}`;
+    await writeFile(path, `#!/bin/sh\nexec ${program} "$@"\n`);
     await chmod(path, 0o755);
     return path;
   }

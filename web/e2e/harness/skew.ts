@@ -40,17 +40,22 @@ export class Skew {
 
   /** Timestamps jump by so many seconds, here and now. */
   jump(seconds: number): void {
-    for (const shift of this.#streams.values()) shift.offset += seconds * shift.ticksPerSecond;
+    for (const shift of this.#passing) shift.offset += seconds * shift.ticksPerSecond;
   }
 
   /** Timestamps begin again at 0. */
   restart(): void {
-    for (const shift of this.#streams.values()) shift.restarts = true;
+    for (const shift of this.#passing) shift.restarts = true;
   }
 
   stop(): void {
     this.server.close();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  get #passing(): readonly Shift[] {
+    if (this.#streams.size === 0) throw new Error('no RTP has passed here');
+    return [...this.#streams.values()];
   }
 
   #relay(client: Socket, camera: Socket): void {
