@@ -1,13 +1,9 @@
-//! The service's configuration: one YAML file, then `SUNROOM_*` variables, where `__` goes a level down
-//! (`SUNROOM_LISTEN__ADDR`). Invariant: a key that nobody reads is an error, and every error names its key.
+//! The service's configuration, read by [`settings`]. Invariant: a key that nobody reads is an error, and every error
+//! names its key.
 
 use crate::limits::Limits;
 use axum::http::HeaderValue;
 use cluster::{listen, tls};
-use figment::{
-    Figment,
-    providers::{Env, Format, Yaml},
-};
 use protocol::grant::{Jwks, Verifier};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -77,17 +73,17 @@ mod origins {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A file is out of reach.
-    #[error("{path}: {source}")]
+    /// The keys' file is out of reach.
+    #[error("grants.jwks_file: {path}: {source}")]
     Read {
         /// Which file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// A key is missing, unknown, or its value is of the wrong kind.
+    /// The configuration's file is out of reach, or a key is missing, unknown, or of the wrong kind.
     #[error(transparent)]
-    Invalid(#[from] Box<figment::Error>),
+    Invalid(#[from] settings::Error),
     /// `grants.jwks_file` holds no key set.
     #[error("grants.jwks_file: {path}: {reason}")]
     Jwks {
@@ -101,9 +97,7 @@ pub enum LoadError {
 impl Config {
     /// Reads the file, then the environment.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let text = read(path)?;
-        let figment = Figment::from(Yaml::string(&text)).merge(Env::prefixed("SUNROOM_").split("__"));
-        figment.extract().map_err(|e| LoadError::Invalid(Box::new(e)))
+        Ok(settings::load(path)?)
     }
 }
 
@@ -111,15 +105,12 @@ impl Grants {
     /// The verifier of this issuer's grants.
     pub fn verifier(&self) -> Result<Verifier, LoadError> {
         let unusable = |reason: String| LoadError::Jwks { path: self.jwks_file.clone(), reason };
-        let text = read(&self.jwks_file)?;
+        let unreadable = |source| LoadError::Read { path: self.jwks_file.clone(), source };
+        let text = std::fs::read_to_string(&self.jwks_file).map_err(unreadable)?;
         let keys: Jwks = serde_json::from_str(&text).map_err(|e| unusable(format!("not a JWKS: {e}")))?;
         if keys.keys.is_empty() {
             return Err(unusable("it holds no key, so no grant could ever be good".into()));
         }
         Ok(Verifier::new(&self.issuer, &keys))
     }
-}
-
-fn read(path: &Path) -> Result<String, LoadError> {
-    std::fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.into(), source })
 }

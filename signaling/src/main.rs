@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let config = Config::load(&arguments.config).with_context(|| arguments.config.display().to_string())?;
+    let config = Config::load(&arguments.config)?;
     let verifier = Arc::new(config.grants.verifier()?);
     let nodes = NodeClient::new(config.node_identity.as_ref()).context("node_identity")?;
     if arguments.check_config {

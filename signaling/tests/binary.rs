@@ -30,7 +30,11 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
     assert_eq!(check(&good, None), Ok(()));
 
     let cases = [
-        (format!("{good}surprise: 1\n"), "surprise"),
+        (format!("{good}surprise: 1\n"), "known are listen, internal, grants, cors, limits, node_identity"),
+        (good.replace("listen:", "lissten:"), "did you mean 'listen'?"),
+        (format!("{good}limits: {{subject: {{burst: 0, per_second: 1}}}}\n"), "limits.subject.burst"),
+        (format!("{good}limits: {{subject: {{burst: 1}}}}\n"), "limits.subject.per_second"),
+        (format!("{good}limits: {{trusted_proxies: ['10.0.0.0/8', proxy]}}\n"), "limits.trusted_proxies"),
         (good.replace("issuer: 'https://control.test', ", ""), "issuer"),
         (good.replace("listen: {addr: '127.0.0.1:0'}", "listen: {addr: 'nowhere'}"), "listen.addr"),
         (good.replace("listen: {addr: '127.0.0.1:0'}", "listen: {addr: '0.0.0.0:0'}"), "set tls.cert and tls.key"),
@@ -43,4 +47,19 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
     }
     let error = check(&good, Some(("SUNROOM_INTERNAL__ADDR", "0.0.0.0:9"))).expect_err("the environment comes last");
     assert!(error.contains("internal") && error.contains("0.0.0.0:9"), "{error}");
+    let error = check(&good, Some(("SUNROOM_LISTEN__ADRR", "127.0.0.1:9"))).expect_err("a mistyped variable");
+    assert!(error.contains("SUNROOM_LISTEN__ADRR") && error.contains("did you mean 'listen.addr'?"), "{error}");
+    let error = check(&good, Some(("SUNROOM_LISTEN__ADDR", "here"))).expect_err("no address");
+    assert!(error.contains("SUNROOM_LISTEN__ADDR"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_reference_loads() {
+    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md"));
+    let reference = reference.expect("the reference stands beside the crates");
+    let start = "```yaml\n# signaling.yaml\n";
+    let example = reference.split_once(start).expect("an example").1.split_once("```").expect("its end").0;
+    let config: signaling::Config = settings::from_yaml(example).expect("it is sound");
+    assert_eq!(config.limits, signaling::Limits::default(), "the defaults are told as they are");
+    assert_eq!(config.listen.addr.port(), 8443);
 }
