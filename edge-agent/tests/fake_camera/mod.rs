@@ -168,7 +168,7 @@ fn rtp(channel: u8, payload_type: u8, sequence: u16, clock: u32, marker: bool, p
 
 /// An interleaved RTCP sender report: the camera's time in milliseconds, and the RTP clock's.
 fn sender_report(channel: u8, millis: u64, clock: u32) -> Vec<u8> {
-    let ntp = (millis / 1000) << 32 | (millis % 1000 << 32) / 1000;
+    let ntp = (millis << 32) / 1000;
     let mut packet = vec![b'$', channel, 0, 28, 0x80, 200, 0, 6, 0, 0, 0, 6 + channel];
     packet.extend_from_slice(&ntp.to_be_bytes());
     packet.extend_from_slice(&clock.to_be_bytes());
