@@ -10,6 +10,7 @@ const WINDOW_MS = 2_000;
 /** Measures one element's frames from its making until stop(). */
 export class LatencyMeter {
   #frames: { readonly shownMs: number; readonly latencyMs: number }[] = [];
+  #fromMs = -Infinity;
   #request: number | undefined;
 
   /** `each` hears of each frame as it is shown. */
@@ -30,9 +31,10 @@ export class LatencyMeter {
     return ages[ages.length >> 1];
   }
 
-  /** Forgets the frames so far: another picture begins. */
-  restart(): void {
+  /** Forgets the frames so far, and counts those shown from `fromMs` on: another picture begins. */
+  restart(fromMs = -Infinity): void {
     this.#frames = [];
+    this.#fromMs = fromMs;
   }
 
   /** Ends it. */
@@ -47,7 +49,7 @@ export class LatencyMeter {
       this.#await();
       this.each(frame);
       const { expectedDisplayTime: shownMs, captureTime } = frame;
-      if (captureTime === undefined) return;
+      if (captureTime === undefined || shownMs < this.#fromMs) return;
       // When the frame is to be visible, not when this is called: a busy page is called late, the screen is not.
       this.#frames.push({ shownMs, latencyMs: shownMs - captureTime });
       this.#forgetBefore(shownMs - WINDOW_MS);

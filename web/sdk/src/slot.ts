@@ -36,6 +36,9 @@ export interface PlaceListener {
 /** A browser that does not say when a frame arrived is taken to have held it for so long, in milliseconds. */
 const HELD_MS = 100;
 
+/** Browsers take so long to learn how another source's clock stands to theirs, in milliseconds. */
+const CLOCKS_MS = 5_000;
+
 /** A slot, with what the Viewer tells it. */
 export class Place implements Slot {
   readonly stream = new MediaStream();
@@ -110,7 +113,6 @@ export class Place implements Slot {
       this.#picture.asked();
       if (!show) this.#picture.cleared();
       this.#display();
-      this.#meter?.restart();
       this.#derive();
     }
     return true;
@@ -189,7 +191,11 @@ export class Place implements Slot {
   measure(readings: Readings): void {
     const nowMs = performance.now();
     const decoded = readings.framesDecoded ?? 0;
-    if (this.#show && this.#picture.decoded(decoded, nowMs)) this.#first();
+    const isSwitch = this.#picture.view === 'former';
+    if (this.#show && this.#picture.decoded(decoded, nowMs)) this.#first(isSwitch);
+    // Another encoding has another clock.
+    const width = this.#before?.frameWidth;
+    if (width !== undefined && width !== readings.frameWidth) this.#meter?.restart(nowMs + CLOCKS_MS);
     const isMoving = this.#picture.view === 'moving';
     const stats = read(readings, this.#before, isMoving ? this.#meter?.latencyMs(nowMs) : undefined);
     this.#before = readings;
@@ -217,12 +223,14 @@ export class Place implements Slot {
   }
 
   #moved(receivedMs: number): void {
-    if (this.#picture.frame(receivedMs, performance.now())) this.#first();
+    const isSwitch = this.#picture.view === 'former';
+    if (this.#picture.frame(receivedMs, performance.now())) this.#first(isSwitch);
     this.#derive();
   }
 
-  #first(): void {
-    this.#meter?.restart();
+  /** The first frame of the camera asked for; in a stream that showed another before, its clock is not known yet. */
+  #first(isSwitch: boolean): void {
+    this.#meter?.restart(isSwitch ? performance.now() + CLOCKS_MS : undefined);
     if (this.#show) this.listener.picture(this.#show);
   }
 

@@ -30,6 +30,12 @@ export interface Stats {
   readonly bufferedMs: number | undefined;
 }
 
+/**
+ * A picture cannot be younger on the screen than its way from the node took, but for what both are wrong by; in
+ * milliseconds. Browsers that are still learning a source's clock believe so.
+ */
+const IMPOSSIBLE_MS = 15;
+
 /** The members used of an inbound-rtp dictionary; browsers leave out what they do not know. */
 export interface Inbound {
   readonly timestamp: number;
@@ -80,7 +86,7 @@ export function read(now: Readings, before: Inbound | undefined, latencyMs: numb
     width: now.frameWidth,
     height: now.frameHeight,
     packetsLost: now.packetsLost ?? 0,
-    latencyMs,
+    latencyMs: transitMs - (latencyMs ?? NaN) > IMPOSSIBLE_MS ? undefined : latencyMs,
     transitMs: Number.isFinite(transitMs) ? transitMs : undefined,
     bufferedMs: emitted > 0 ? (delayed / emitted) * 1000 : undefined,
   };

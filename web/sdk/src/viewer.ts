@@ -4,10 +4,10 @@ import { delayMs } from './backoff';
 import { ServerClock } from './clock';
 import { Emitter } from './emitter';
 import type { EndReason, ServerEvent } from './events';
-import { expiryMs } from './grant';
 import { Link, type LinkListener } from './link';
 import { watchNetwork } from './network';
 import { isTransient, local, type Problem } from './problem';
+import { Renewal } from './renewal';
 import type { Change, Rid, Show } from './sessions';
 import { Place, type Slot } from './slot';
 import { endedProblem, same, type Connection, type Sound, type State } from './state';
@@ -57,9 +57,6 @@ const STOOD_MS = 10_000;
 const TAKEOVER_MS = 3_000;
 /** Timers that come so late mean that page or machine slept. */
 const SLEPT_MS = 10_000;
-/** A grant is renewed so long before its end; one that cannot be had is asked for again after the other time. */
-const RENEW_MS = 20_000;
-const RENEW_AGAIN_MS = 5_000;
 /** The server's clock is measured again after this time: clocks drift. */
 const CLOCK_MS = 60_000;
 
@@ -69,6 +66,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   readonly audio = new MediaStream();
   readonly #base: string;
   readonly #clock: ServerClock;
+  readonly #renewal = new Renewal(() => this.#clock.now() ?? Date.now());
   readonly #places: readonly Place[];
   #connection: Connection = { name: 'idle' };
   #sound: Sound = { camera: null, state: 'empty' };
@@ -80,11 +78,11 @@ export class Viewer extends Emitter<ViewerEvents> {
   #unauthorized = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #takeover: ReturnType<typeof setTimeout> | undefined;
-  #renewal: ReturnType<typeof setTimeout> | undefined;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #unwatch: (() => void) | undefined;
   #tickedMs = 0;
   #connectedMs = Infinity;
+  #isStarved = false;
   #clockMs = -Infinity;
 
   constructor(private readonly options: ViewerOptions) {
@@ -227,7 +225,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       made: (change) =>
         mine((link) => {
           for (const place of places(change)) place.made(link.hears);
-          this.#renewBefore(link);
+          if (link === this.#newest) this.#renewal.plan(link);
         }),
       refused: (change, problem) =>
         mine(() => {
@@ -253,7 +251,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #linked(link: Link): void {
     this.#connectedMs = performance.now();
     this.#connects({ name: 'connected' });
-    this.#renewBefore(link);
+    if (link === this.#newest) this.#renewal.plan(link);
     if (link !== this.#coming) return;
     if (!this.#shown) this.#promote();
     else this.#takeover = setTimeout(() => this.#promote(), TAKEOVER_MS);
@@ -318,21 +316,6 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#retry = setTimeout(() => this.#open(), delayMs(this.#attempt, Math.random(), reason.retryAfterMs));
   }
 
-  #renewBefore(link: Link): void {
-    const endMs = expiryMs(link.grant);
-    if (endMs === undefined || link !== this.#newest) return;
-    const inMs = endMs - (this.#clock.now() ?? Date.now()) - RENEW_MS;
-    // setTimeout cannot wait longer than 2^31 ms; a grant never lasts so long.
-    this.#renewIn(Math.max(RENEW_AGAIN_MS, inMs), link);
-  }
-
-  #renewIn(ms: number, link: Link): void {
-    clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => {
-      link.renew().catch(() => this.#renewIn(RENEW_AGAIN_MS, link));
-    }, ms);
-  }
-
   #dropComing(): void {
     clearTimeout(this.#takeover);
     this.#coming?.close();
@@ -341,7 +324,8 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #end(connection: Connection): void {
     this.#isOpen = false;
-    for (const timer of [this.#retry, this.#renewal, this.#takeover]) clearTimeout(timer);
+    for (const timer of [this.#retry, this.#takeover]) clearTimeout(timer);
+    this.#renewal.stop();
     clearInterval(this.#ticker);
     this.#retry = undefined;
     this.#unwatch?.();
@@ -380,7 +364,11 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (performance.now() - this.#connectedMs > STOOD_MS) this.#attempt = 0;
     const starved = this.#places.filter((place) => place.camera !== null).map((place) => place.starvedMs());
     // Where one picture moves, or is not sent, the connection is not what is wrong.
-    if (starved.length === 0 || !starved.every((ms) => ms !== undefined && ms > NO_FRAMES_MS)) return;
+    const isStarved = starved.length > 0 && starved.every((ms) => ms !== undefined);
+    // Before ICE notices, which takes it some seconds, another way is looked for.
+    if (isStarved && !this.#isStarved) link.moved();
+    this.#isStarved = isStarved;
+    if (!isStarved || !starved.every((ms) => (ms ?? 0) > NO_FRAMES_MS)) return;
     this.#lost(local('no_frames', 'No picture', 'Nothing came through of what is sent.'), link);
   }
 

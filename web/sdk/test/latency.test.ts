@@ -70,6 +70,14 @@ describe('LatencyMeter', () => {
     screen.show(1040, 1000);
     expect(latency.latencyMs(1050)).toBe(40);
   });
+  it('leaves out frames of before the clocks are known anew', () => {
+    const [latency, screen] = meter();
+    latency.restart(2000);
+    screen.show(1990, 1000);
+    expect(latency.latencyMs(2000)).toBeUndefined();
+    screen.show(2010, 1970);
+    expect(latency.latencyMs(2020)).toBe(40);
+  });
   it('leaves nothing behind when stopped', () => {
     const [latency, screen] = meter();
     screen.show(1000, 950);

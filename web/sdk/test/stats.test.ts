@@ -37,6 +37,13 @@ describe('read', () => {
     expect(read({ ...now, ...b, roundTrip: 0.02 }, { ...before, ...a }, undefined).transitMs).toBeCloseTo(40);
     expect(read(now, before, undefined).transitMs).toBeUndefined();
   });
+  it('does not believe a latency that is shorter than the way from the node', () => {
+    const [a, b] = [{ framesDecoded: 10, totalProcessingDelay: 1 }, { framesDecoded: 60, totalProcessingDelay: 2.5 }];
+    const latency = (ms: number): number | undefined =>
+      read({ ...now, ...b, roundTrip: 0.02 }, { ...before, ...a }, ms).latencyMs;
+    expect(latency(-300)).toBeUndefined();
+    expect(latency(30)).toBe(30);
+  });
   it('has no rates at the first reading', () => {
     expect(read(now, undefined, undefined).bitsPerSecond).toBeUndefined();
   });

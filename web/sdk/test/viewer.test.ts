@@ -140,6 +140,16 @@ describe('a viewer', () => {
     expect(FakePeer.all).toHaveLength(1);
   });
 
+  it('looks for another way when nothing comes of what is sent, before ICE notices', async () => {
+    const [viewer] = await playing();
+    peer(0).moving.clear();
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(service.calls.filter((c) => c.type === 'application/trickle-ice-sdpfrag')).toHaveLength(1);
+    expect(viewer.state).toEqual({ name: 'waiting', before: true });
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(service.bodies('POST')).toHaveLength(2);
+  });
+
   it('connects anew when no way is found, with all slots as they were, and keeps the last frame meanwhile', async () => {
     const [viewer, video] = await playing();
     viewer.show(1, B);
