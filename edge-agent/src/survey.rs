@@ -13,6 +13,8 @@ const LONG_GOP_PICTURES: u64 = 240;
 /// Frames per second that are told are of this many pictures at least.
 const MIN_RATE_PICTURES: u64 = 5;
 const TICKS_PER_SECOND: f64 = 90_000.0;
+/// Seconds that a GOP may last beyond a whole number of them and still be told as that number.
+const ROUNDING: f64 = 0.2;
 
 /// How pictures are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +165,9 @@ impl Survey {
         }
         let goes_on = u64::from(self.current_gop().is_long());
         if 2 * (self.ended.1 + goes_on) > self.ended.0 + goes_on {
-            kinds.push(Kind::LongGop(self.longest.seconds.map(|s| s.round() as u64)));
+            // One that goes on is longer than what was seen of it.
+            let seconds = self.longest.seconds.map(|s| (s - ROUNDING).ceil() as u64);
+            kinds.push(Kind::LongGop(seconds));
         }
         kinds
     }

@@ -127,7 +127,7 @@ fn it_exits_by_what_it_found_and_prints_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     record(folder.path(), "clean.mp4", &format!("{X264} {NO_B}"));
     record(folder.path(), "aac.mp4", &format!("{X264} {NO_B} -c:a aac"));
-    fs::write(folder.path().join("garbage"), (0..10_000u32).map(|i| (i * 7919 >> 5) as u8).collect::<Vec<_>>())
+    fs::write(folder.path().join("garbage"), (0..10_000u32).map(|i| ((i * 7919) >> 5) as u8).collect::<Vec<_>>())
         .expect("written");
     let whole = fs::read(folder.path().join("clean.mp4")).expect("readable");
     fs::write(folder.path().join("cut.mp4"), &whole[..whole.len() / 2]).expect("written");
