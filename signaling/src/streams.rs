@@ -126,6 +126,7 @@ async fn pass_on(mut place: Place, mut events: NodeEvents, pieces: mpsc::Sender<
     let _counted = place.service.0.metrics.event_stream();
     let mut checks = interval(CHECK_EVERY);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut gone = 0;
     loop {
         tokio::select! {
             piece = events.next() => match piece {
@@ -143,7 +144,10 @@ async fn pass_on(mut place: Place, mut events: NodeEvents, pieces: mpsc::Sender<
             _ = &mut place.over => return,
             _ = checks.tick() => {
                 // A directory that is out of reach ends nothing.
-                if matches!(place.service.0.directory.connection(place.connection).await, Ok(None)) {
+                let record = place.service.0.directory.connection(place.connection).await;
+                gone = if matches!(record, Ok(None)) { gone + 1 } else { 0 };
+                // Not at the first look: why the session ended is on its way from the node.
+                if gone == 2 {
                     return;
                 }
             }

@@ -281,11 +281,23 @@ async fn a_third_stream_of_a_session_takes_the_place_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_service_that_stops_does_not_wait_for_its_streams() {
+    let mut stage = Stage::new().await;
+    let session = stage.session(&grant(&stage)).await;
+    let mut reader = Reader::open(&stage, &session).await;
+    reader.hears(": hello").await;
+    let serving = stage.stop();
+    // Requests under way are waited for 5 s.
+    within(Duration::from_secs(3), serving).await.expect("no panic").expect("it ends well");
+    reader.ends(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
 async fn events_end_with_the_record_of_their_session() {
     let stage = Stage::new().await;
     let session = stage.session(&grant(&stage)).await;
     let id = stage.node.last_view().connection;
     let mut reader = Reader::open(&stage, &session).await;
     assert!(stage.directory.remove_connection(id).await.expect("in process"));
-    reader.ends(Duration::from_secs(8)).await;
+    reader.ends(Duration::from_secs(15)).await;
 }

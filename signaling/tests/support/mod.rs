@@ -26,11 +26,15 @@ use serde_json::{Value, json};
 use signaling::{Cors, Limits, Signaling};
 use std::{
     convert::Infallible,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::broadcast;
+use tokio::{
+    sync::{broadcast, oneshot},
+    task::JoinHandle,
+};
 
 /// Smallest text that passes for an offer.
 pub(crate) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:peer\r\n";
@@ -171,6 +175,7 @@ pub(crate) struct Stage {
     pub(crate) signer: Signer,
     /// Makes calls.
     pub(crate) http: reqwest::Client,
+    serving: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
 }
 
 /// A header's text.
@@ -250,8 +255,21 @@ impl Stage {
         tokio::spawn(node_listener.serve(node.router(), std::future::pending()));
         directory.register(record.clone()).await.expect("in process");
         tokio::spawn(beat(Arc::clone(&directory), record));
-        tokio::spawn(async move { service.serve(public, internal, std::future::pending()).await });
-        Self { url: urls.0, internal: urls.1, directory, node, signer, http: http() }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async {
+            // An error means that the stage is gone.
+            let _ = stopped.await;
+        };
+        let serving = tokio::spawn(async move { service.serve(public, internal, stopped).await });
+        let serving = Some((stop, serving));
+        Self { url: urls.0, internal: urls.1, directory, node, signer, http: http(), serving }
+    }
+
+    /// Tells the service to stop, once; gives how it ends.
+    pub(crate) fn stop(&mut self) -> JoinHandle<io::Result<()>> {
+        let (stop, serving) = self.serving.take().expect("it is stopped once");
+        stop.send(()).expect("it serves");
+        serving
     }
 
     /// A token with default claims, changed.
