@@ -54,7 +54,8 @@ impl LipSync {
     }
 
     /// When the sound of an RTP timestamp was captured: `by_arrival`, unless the camera says otherwise, both in
-    /// microseconds since the Unix epoch.
+    /// microseconds since the Unix epoch. It is the picture's time that it keeps to: where pictures take longer through
+    /// the camera than sound, it lies ahead of the sound's arrival.
     pub fn captured(&self, rtp: u32, by_arrival: u64) -> u64 {
         let (Some(sound), Some(offset)) = (self.sound, self.offset) else { return by_arrival };
         let said = u64::try_from(sound.time_of(rtp).saturating_add(offset)).unwrap_or(0);
