@@ -1,5 +1,5 @@
 // Other people's software: what speaks WHIP, WHEP or RTSP by the standards is served, whoever made it.
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFailed, onTestFinished } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { Agent } from './harness/agent';
 import * as aiortc from './harness/aiortc';
 import { launch } from './harness/browser';
 import { Camera, vlc } from './harness/camera';
+import { say } from './harness/figures';
 import { ROOT, until } from './harness/process';
 import { publish } from './harness/simulcast';
 import { Sunroom } from './harness/sunroom';
@@ -79,6 +80,7 @@ it('pulls a camera that VLC plays', async () => {
   const id = randomUUID();
   const agent = await Agent.start(sunroom.origin, await sunroom.publishGrant(id), { id, main, transport: 'udp' });
   onTestFinished(() => agent.stop());
+  onTestFailed(() => say(agent.log));
   await sunroom.cameras(id);
   await expectWatched(id, 'h', 640);
 });

@@ -1,12 +1,12 @@
 // What breaks on the way from the camera to the eye: the picture comes back by itself, without a reload.
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFailed, onTestFinished } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Agent } from './harness/agent';
 import { launch } from './harness/browser';
 import { Camera } from './harness/camera';
-import { figure } from './harness/figures';
+import { figure, say } from './harness/figures';
 import { Namespace } from './harness/namespace';
 import { ROOT, until } from './harness/process';
 import { Skew } from './harness/skew';
@@ -105,6 +105,7 @@ async function started(): Promise<Camera> {
 async function pulling(camera: Camera, port = camera.port): Promise<[Sunroom, string]> {
   const sunroom = await Sunroom.pulling(WEB, camera, port);
   onTestFinished(() => sunroom.stop());
+  onTestFailed(() => say(sunroom.log));
   const [listed] = await sunroom.cameras();
   return [sunroom, listed?.id ?? ''];
 }
@@ -123,7 +124,7 @@ it('shows a camera again that was away for 10 s', async () => {
   await camera.restart();
   const back = await eye.live(BACK_MS);
   figure('camera_back_ms', back);
-  expect(back, sunroom.log).toBeLessThan(3_000 + GOP_MS);
+  expect(back).toBeLessThan(3_000 + GOP_MS);
 });
 
 it('shows the camera of an agent again that was killed', async () => {
@@ -132,6 +133,7 @@ it('shows the camera of an agent again that was killed', async () => {
   const id = randomUUID();
   const agent = await Agent.start(sunroom.origin, await sunroom.publishGrant(id), { id, main: camera.url('main') });
   onTestFinished(() => agent.stop());
+  onTestFailed(() => say(agent.log));
   await sunroom.cameras(id);
   const eye = await Eye.open(sunroom, id);
   await agent.kill();
@@ -192,6 +194,6 @@ it('tells its viewers when the services end, and ends within 5 s', async () => {
   const began = performance.now();
   const ended = sunroom.terminate();
   await until('the viewer to be told', TOLD_MS, async () => ((await eye.state()) === 'playing' ? undefined : true));
-  expect(await ended, sunroom.log).toBe(0);
+  expect(await ended, 'exit code').toBe(0);
   expect(performance.now() - began).toBeLessThan(5_000);
 });
