@@ -9,6 +9,7 @@ use crate::srtp::{MAX_TAG, Sealer};
 use crate::{Codec, Packet, Ssrc};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 /// Most packets of a train: where sending gets no cheaper, and a burst stays small.
 pub const MAX_TRAIN: usize = 16;
@@ -158,6 +159,12 @@ impl Outbound {
 
     pub(crate) fn ssrc(&self) -> Ssrc {
         self.header.ssrc()
+    }
+
+    /// Lets the receiver hold its frames back, up to this long.
+    pub(crate) fn set_longest_delay(&mut self, longest: Duration) {
+        let headers = std::iter::once(&mut self.header).chain(self.rtx.as_mut().map(|rtx| &mut rtx.header));
+        headers.for_each(|header| header.set_longest_delay(longest));
     }
 
     /// Seals a run of packets as one train; `None` when none of them is for this viewer.

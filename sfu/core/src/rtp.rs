@@ -3,6 +3,7 @@
 
 use crate::Ssrc;
 use std::ops::Range;
+use std::time::Duration;
 
 /// Length of the fixed header in bytes.
 pub const FIXED_HEADER: usize = 12;
@@ -117,6 +118,7 @@ pub struct HeaderTemplate {
     bytes: [u8; 24],
     len: usize,
     send_time_at: Option<usize>,
+    playout_delay_at: Option<usize>,
 }
 
 /// What differs from packet to packet.
@@ -141,21 +143,28 @@ impl HeaderTemplate {
         bytes[0] = 0x80;
         bytes[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
         let mut at = FIXED_HEADER + 4;
-        let mut send_time_at = None;
-        for (id, is_send_time) in [(extensions.abs_send_time, true), (extensions.playout_delay, false)] {
-            if let Some(id) = id {
-                bytes[at] = id << 4 | 2;
-                send_time_at = if is_send_time { Some(at + 1) } else { send_time_at };
-                at += 4;
-            }
-        }
+        let mut put = |id: Option<u8>| {
+            let id = id?;
+            bytes[at] = id << 4 | 2;
+            at += 4;
+            Some(at - 3)
+        };
+        let (send_time_at, playout_delay_at) = (put(extensions.abs_send_time), put(extensions.playout_delay));
         let words = (at - FIXED_HEADER - 4) / 4;
         if words == 0 {
-            return Self { bytes, len: FIXED_HEADER, send_time_at };
+            return Self { bytes, len: FIXED_HEADER, send_time_at, playout_delay_at };
         }
         bytes[0] |= 0x10;
         bytes[12..16].copy_from_slice(&[0xbe, 0xde, 0, words as u8]);
-        Self { bytes, len: at, send_time_at }
+        Self { bytes, len: at, send_time_at, playout_delay_at }
+    }
+
+    /// From now on frames may be shown up to so much later than they come, below 41 s.
+    pub fn set_longest_delay(&mut self, longest: Duration) {
+        if let Some(at) = self.playout_delay_at {
+            let tens = (longest.as_millis() / 10).min(0xfff) as u16;
+            self.bytes[at + 1..at + 3].copy_from_slice(&tens.to_be_bytes());
+        }
     }
 
     /// Length of every header it writes, in bytes.

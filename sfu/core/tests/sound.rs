@@ -2,9 +2,10 @@
 
 mod net;
 
-use net::{CAMERA, Net, sound_packet};
+use net::{CAMERA, Net, SSRC, Stream, sound_packet};
 use sfu_core::rtcp::{self, Feedback};
-use sfu_core::{ClockPair, SlotId, SlotState, Ssrc, Track};
+use sfu_core::rtp::Header;
+use sfu_core::{CameraKey, ClockPair, SlotId, SlotState, Ssrc, Track};
 use std::time::Duration;
 
 const SOUND: u32 = 0x5000;
@@ -95,4 +96,28 @@ fn reports_give_sound_and_picture_one_clock() {
         let ticks = u128::from(report.rtp - pair.rtp);
         assert!(ticks.abs_diff(micros * 8_000 / 1_000_000) <= 1, "the sound's own rate: {micros} us, {ticks} ticks");
     }
+}
+
+#[test]
+fn only_a_picture_whose_sound_is_heard_may_wait_for_it() {
+    let mut net = Net::new(1, 5);
+    let publisher = net.publisher(0);
+    let offer_extension = 5;
+    let viewer = net.watching_session(0);
+    let mut picture = Stream::new("h", SSRC);
+    let mut longest = |net: &mut Net| {
+        picture.play(net, publisher, 1);
+        let packet = net.peer(viewer).raw.clone().expect("a packet");
+        let header = Header::read(&packet, false).expect("well-formed");
+        let value = header.extension(&packet, offer_extension).expect("a playout delay");
+        assert_eq!(value[0], 0, "never held back without need");
+        u16::from_be_bytes([value[1], value[2]]) * 10
+    };
+    assert_eq!(longest(&mut net), 0);
+    net.show(viewer, SlotId::Audio, Some((CAMERA, "h")));
+    assert_eq!(longest(&mut net), 500);
+    net.show(viewer, SlotId::Audio, Some((CameraKey(1), "h")));
+    assert_eq!(longest(&mut net), 0, "the sound of another camera");
+    net.show(viewer, SlotId::Audio, None);
+    assert_eq!(longest(&mut net), 0);
 }

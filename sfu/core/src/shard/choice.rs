@@ -79,6 +79,9 @@ impl Shard {
                 self.cameras.entry(camera).or_default().viewers.push(at);
             }
         }
+        if let Some(viewer) = self.viewer(at.place) {
+            viewer.wait_for_sound();
+        }
         self.choose_encoding(at);
         self.report_slot(at);
     }

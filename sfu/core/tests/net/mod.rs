@@ -160,6 +160,16 @@ impl Net {
         at
     }
 
+    /// A connected viewer whose one slot shows the camera, and who has sound and all header extensions.
+    pub fn watching_session(&mut self, shard: usize) -> usize {
+        let fingerprint = self.identity.fingerprint().to_string();
+        let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly");
+        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid("h") })];
+        let at = self.join_with(shard, &offer, show, false);
+        self.connect(at);
+        at
+    }
+
     /// The same with one slot, this line left out of its offer, and these payload types of sound in place of those.
     pub fn session_without(&mut self, shard: usize, line: &str, types: &str, others: &str) -> usize {
         let offer = session_offer(&self.identity.fingerprint().to_string(), 1).replace(line, "").replace(types, others);

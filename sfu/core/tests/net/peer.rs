@@ -62,6 +62,8 @@ pub struct Peer {
     /// Datagrams to send.
     pub out: Vec<Vec<u8>>,
     pub packets: Vec<Packet>,
+    /// The last packet, plain.
+    pub raw: Option<Vec<u8>>,
     /// RTCP datagrams, opened.
     pub rtcp: Vec<Vec<u8>>,
     pub undecryptable: usize,
@@ -89,6 +91,7 @@ impl Peer {
             session: None,
             out: Vec::new(),
             packets: Vec::new(),
+            raw: None,
             rtcp: Vec::new(),
             undecryptable: 0,
             closed: false,
@@ -206,6 +209,7 @@ impl Peer {
                 let header = Header::read(&plain, false).expect("a packet that authenticated is well-formed");
                 let payload = plain[header.payload.clone()].to_vec();
                 self.packets.push(Packet { header, payload });
+                self.raw = Some(plain.to_vec());
             }
             Err(_) => self.undecryptable += 1,
         }
