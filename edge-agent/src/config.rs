@@ -1,13 +1,9 @@
-//! The agent's configuration: one YAML file, then `SUNROOM_SIGNALING`, `SUNROOM_CA_FILE` and `SUNROOM_GRANT_FILE`.
+//! The agent's configuration: one YAML file, and `SUNROOM_*` variables over it.
 //!
 //! Invariant: a [`Config`] that passed [`Config::check`] names a server that a grant may be sent to, a grant, and
 //! cameras that are told apart.
 
 use crate::source::Source;
-use figment::{
-    Figment,
-    providers::{Env, Format, Yaml},
-};
 use protocol::{CameraId, Rid};
 use serde::Deserialize;
 use std::{
@@ -102,8 +98,8 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
     /// The file is missing, is not YAML, or says something that is not known.
-    #[error("{0}")]
-    Read(Box<figment::Error>),
+    #[error(transparent)]
+    Read(#[from] settings::Error),
     /// A grant would cross a network in the clear.
     #[error("signaling '{0}': http is for a loopback address only; use https")]
     Insecure(Url),
@@ -124,17 +120,15 @@ pub enum InvalidConfig {
 impl Config {
     /// Reads and checks the file, and the environment over it.
     pub fn load(path: &Path) -> Result<Self, InvalidConfig> {
-        let overrides = Env::prefixed("SUNROOM_").only(&["signaling", "ca_file", "grant_file"]);
-        Self::from_figment(&Figment::from(Yaml::file_exact(path)).merge(overrides))
+        Self::checked(settings::load(path)?)
     }
 
     /// Checks a configuration given as YAML text.
     pub fn from_yaml(text: &str) -> Result<Self, InvalidConfig> {
-        Self::from_figment(&Figment::from(Yaml::string(text)))
+        Self::checked(settings::from_yaml(text)?)
     }
 
-    fn from_figment(figment: &Figment) -> Result<Self, InvalidConfig> {
-        let config: Self = figment.extract().map_err(|e| InvalidConfig::Read(Box::new(e)))?;
+    fn checked(config: Self) -> Result<Self, InvalidConfig> {
         config.check()?;
         Ok(config)
     }

@@ -29,6 +29,15 @@ fn a_sound_one_is_read() {
 fn an_unknown_key_is_named() {
     let error = with("signaling: https://signaling.example\ngrant_file: /grant\nsignalling: x\n").expect_err("unknown");
     assert!(error.to_string().contains("signalling"), "{error}");
+    assert!(error.to_string().contains("did you mean 'signaling'?"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_reference_loads() {
+    let reference = include_str!("../../docs/configuration.md");
+    let example =
+        reference.split_once("# edge-agent.yaml\n").expect("an example").1.split_once("```").expect("its end").0;
+    assert_eq!(Config::from_yaml(example).expect("sound").cameras.len(), 2);
 }
 
 #[test]

@@ -2,8 +2,7 @@
 
 use anyhow::Context;
 use clap::Parser;
-use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Yaml};
+use cluster::listen::Listener;
 use sfu::{Config, Node};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +23,9 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let arguments = Arguments::parse();
-    let config: Config = Figment::from(Serialized::defaults(Config::default()))
-        .merge(Yaml::file(&arguments.config))
-        .merge(Env::prefixed("SUNROOM_").split("__"))
-        .extract()
-        .with_context(|| format!("configuration {}", arguments.config.display()))?;
+    let config: Config = settings::load(&arguments.config)?;
     if arguments.check_config {
+        Listener::check_internal(&config.internal).context("internal")?;
         return Ok(());
     }
     let shutdown = async {

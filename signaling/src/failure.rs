@@ -126,9 +126,6 @@ impl Failure {
             }
             Self::Node(_) => Problem::new(status, code, "the media node fails; tell its operator, or try again"),
             Self::Directory(_) => Problem::new(status, code, "the directory of nodes is out of reach; try again"),
-            Self::NoIfMatch => {
-                Problem { title: "Precondition Required".into(), ..Problem::new(status, code, self.to_string()) }
-            }
             other => Problem::new(status, code, other.to_string()),
         }
     }
