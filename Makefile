@@ -1,14 +1,16 @@
 # The commands of this repository; `make` lists them. There is one cargo profile, release, so nothing is built twice.
 
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
 RUSTDOC := RUSTDOCFLAGS='-D warnings'
 DATA ?= data
 LISTEN ?= 127.0.0.1:8080
+FUZZ_SECONDS ?= 60
 CAMERA ?=
 CAMERA_SUB ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bench e2e media deny rust-test web-test web-build pure
+.PHONY: help setup build demo test check bench e2e media deny fuzz rust-test web-test web-build pure
 
 help: ## Lists the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -45,6 +47,10 @@ media: setup ## Makes the test cameras' films
 deny: ## Checks dependencies: bans, licences, sources
 	@cargo deny --version > /dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY)
 	cargo deny check --hide-inclusion-graph bans licenses sources
+
+fuzz: ## Fuzzes what reads bytes from outside, FUZZ_SECONDS each; ends at the first finding
+	@cargo fuzz --version 2> /dev/null | grep -qx 'cargo-fuzz $(CARGO_FUZZ)' || cargo install --locked cargo-fuzz@$(CARGO_FUZZ)
+	@fuzz/run.sh $(FUZZ_SECONDS)
 
 rust-test: setup media
 	cargo test --release --workspace
