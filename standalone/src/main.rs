@@ -16,6 +16,7 @@ use protocol::{CameraId, Rid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use url::Url;
+use uuid::Uuid;
 
 /// All of Sunroom in one process.
 #[derive(Parser)]
@@ -106,7 +107,9 @@ fn print_grant(ask: &Grant) -> anyhow::Result<()> {
     let known = keys::cameras(&ask.data)?;
     let cameras = if ask.camera.is_empty() { known } else { ask.camera.clone() };
     let aud = if ask.publish { Audience::Publish } else { Audience::View };
-    let terms = issuer::Terms { aud, sub: "grant", max: &ask.max, audio: ask.audio, hours: ask.hours };
+    // Each publisher is an agent of its own: a second one of the same subject would take the first one's place.
+    let sub = if ask.publish { format!("publisher-{}", Uuid::new_v4()) } else { "grant".to_owned() };
+    let terms = issuer::Terms { aud, sub: &sub, max: &ask.max, audio: ask.audio, hours: ask.hours };
     let token = issuer::grant(&signer, &terms, &cameras).context("signing")?;
     println!("{token}");
     Ok(())

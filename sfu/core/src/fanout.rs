@@ -161,10 +161,10 @@ impl Outbound {
         self.header.ssrc()
     }
 
-    /// Lets the receiver hold its frames back, up to this long.
-    pub(crate) fn set_longest_delay(&mut self, longest: Duration) {
+    /// Asks the receiver to hold its frames back, so long at least and at most.
+    pub(crate) fn set_playout_delay(&mut self, least: Duration, most: Duration) {
         let headers = std::iter::once(&mut self.header).chain(self.rtx.as_mut().map(|rtx| &mut rtx.header));
-        headers.for_each(|header| header.set_longest_delay(longest));
+        headers.for_each(|header| header.set_playout_delay(least, most));
     }
 
     /// Seals a run of packets as one train; `None` when none of them is for this viewer.

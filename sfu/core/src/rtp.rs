@@ -159,11 +159,12 @@ impl HeaderTemplate {
         Self { bytes, len: at, send_time_at, playout_delay_at }
     }
 
-    /// From now on frames may be shown up to so much later than they come, below 41 s.
-    pub fn set_longest_delay(&mut self, longest: Duration) {
+    /// From now on frames are to be shown so much later than they come, at least and at most; each below 41 s.
+    pub fn set_playout_delay(&mut self, least: Duration, most: Duration) {
         if let Some(at) = self.playout_delay_at {
-            let tens = (longest.as_millis() / 10).min(0xfff) as u16;
-            self.bytes[at + 1..at + 3].copy_from_slice(&tens.to_be_bytes());
+            let tens = |delay: Duration| (delay.as_millis() / 10).min(0xfff) as u32;
+            let value = tens(least) << 12 | tens(most);
+            self.bytes[at..at + 3].copy_from_slice(&value.to_be_bytes()[1..]);
         }
     }
 

@@ -140,11 +140,12 @@ fn a_larger_picture_takes_over_with_its_keyframe_and_the_smaller_plays_until_the
     let before = net.packets(viewer, Net::ssrc(viewer, 0)).len();
     small.play(&mut net, publisher, 5);
     assert_eq!(net.packets(viewer, Net::ssrc(viewer, 0)).len() - before, 5, "the smaller goes on");
-    Stream::new("h", SSRC).play(&mut net, publisher, 2);
+    let mut large = Stream::new("h", SSRC);
+    large.play(&mut net, publisher, 2);
     small.play(&mut net, publisher, 5);
     let packets = net.packets(viewer, Net::ssrc(viewer, 0));
     assert_eq!(packets.len() - before, 5 + 41 + 3, "then the larger alone");
-    net.run(Duration::from_secs(7));
+    large.play(&mut net, publisher, 7 * 25);
     assert!(net.is_wanted("h") && !net.is_wanted("l"), "the smaller is wanted no more");
 }
 
@@ -184,5 +185,29 @@ fn any_schedule_of_changes_makes_streams_without_seams() {
     }
     for slot in [0, 1] {
         assert!(stage.times(viewer, slot).len() > 100);
+    }
+}
+
+#[test]
+fn the_smaller_picture_is_shown_while_the_larger_does_not_come() {
+    let mut net = Net::new(2, 8);
+    let publisher = net.publisher_for(0, CAMERA, &["h", "l"]);
+    let viewer = net.session(1, 1);
+    net.show(viewer, FIRST, Some((CAMERA, "h")));
+    let mut small = Stream { packets_per_frame: 1, gop: 10, ..Stream::new("l", SSRC + 1) };
+    let mut large = Stream { gop: 10, ..Stream::new("h", SSRC) };
+    small.play(&mut net, publisher, 100);
+    let shown = net.packets(viewer, Net::ssrc(viewer, 0)).len();
+    assert!(shown > 20, "{shown} packets of the smaller one within 4 s");
+    assert_eq!(net.states(viewer, FIRST).last(), Some(&(Some(CAMERA), SlotState::Live)));
+    assert!(net.is_wanted("h"), "the larger one stays wanted");
+    large.play(&mut net, publisher, 20);
+    let shown = net.packets(viewer, Net::ssrc(viewer, 0)).len();
+    small.play(&mut net, publisher, 20);
+    assert_eq!(net.packets(viewer, Net::ssrc(viewer, 0)).len(), shown, "it took over with its first keyframe");
+    small.play(&mut net, publisher, 150);
+    assert!(net.packets(viewer, Net::ssrc(viewer, 0)).len() > shown + 20, "it stopped: the smaller one again");
+    for pair in net.packets(viewer, Net::ssrc(viewer, 0)).windows(2) {
+        assert_eq!(pair[1].header.sequence, pair[0].header.sequence.wrapping_add(1));
     }
 }

@@ -198,6 +198,12 @@ fn write_rejected(text: &mut String, offered: &MediaDescription) {
         name.media,
         name.protos.join("/")
     ));
+    // Some stacks look up every format of an answer, of a rejected m-line too.
+    let prefix = format!("{format} ");
+    let maps = offered.attributes.iter().filter(|a| a.key == "rtpmap").filter_map(|a| a.value.as_deref());
+    for map in maps.filter(|map| map.starts_with(&prefix)) {
+        text.push_str(&format!("a=rtpmap:{map}\r\n"));
+    }
     if let Some(mid) = value(offered, "mid") {
         text.push_str(&format!("a=mid:{mid}\r\n"));
     }

@@ -3,8 +3,12 @@
 use super::{Camera, Change, Origin, Shard, ShardMessage};
 use crate::encoding::Encoding;
 use crate::types::{CameraKey, EncodingId, Packet, ShardId, SlotId, Subscription, Track};
-use crate::viewer::{Feed, SlotAt, Viewer};
+use crate::viewer::{Feed, Slot, SlotAt, Viewer};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// An encoding that was asked for, and has not come by then, has a smaller one shown in its place meanwhile.
+const FALL_BACK_AFTER: Duration = Duration::from_millis(1500);
 
 impl Shard {
     fn encoding_slot(&mut self, id: EncodingId) -> usize {
@@ -138,6 +142,39 @@ impl Shard {
             self.watch(best);
             self.join(at);
         }
+    }
+
+    /// Lets a slot whose encoding does not flow watch the next smaller one that its camera has, until it does: a main
+    /// stream may be down, or one that nobody can be shown, while the sub stream plays.
+    pub(super) fn fall_back(&mut self, at: SlotAt) {
+        let now = self.now;
+        let waits = |slot: &&mut Slot| slot.coming.is_none() && now >= slot.since + FALL_BACK_AFTER;
+        let Some((Some(wish), Some(watching))) = self.slot(at).filter(waits).map(|s| (s.wish, s.watching)) else {
+            return;
+        };
+        let Track::Video(rid) = self.encodings[watching].id.track else { return };
+        if self.encodings[watching].is_flowing(now) || self.viewer(at.place).is_none_or(|v| v.sealer.is_none()) {
+            return;
+        }
+        let camera = self.cameras.get(&wish.camera);
+        let smaller =
+            camera.into_iter().flat_map(|c| &c.encodings).filter_map(|slot| match self.encodings[*slot].id.track {
+                Track::Video(other) => Some((other.rank(), *slot)).filter(|(rank, _)| *rank < rid.rank()),
+                Track::Audio => None,
+            });
+        let Some((_, smaller)) = smaller.max() else { return };
+        let held = &mut self.encodings[watching];
+        held.live.retain(|live| *live != at);
+        if !held.joining.contains(&at) {
+            held.joining.push(at);
+        }
+        if let Some(slot) = self.slot(at) {
+            slot.coming = Some(watching);
+            slot.watching = Some(smaller);
+            slot.feed = Feed::Idle;
+        }
+        self.watch(smaller);
+        self.join(at);
     }
 
     fn set_coming(&mut self, at: SlotAt, coming: Option<usize>) {

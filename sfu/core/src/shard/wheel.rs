@@ -64,6 +64,7 @@ impl Shard {
         };
         self.send_sender_reports(place);
         for slot in slots {
+            self.fall_back(SlotAt { place, slot });
             self.report_slot(SlotAt { place, slot });
         }
     }
