@@ -3,9 +3,11 @@
 use crate::datagrams::Recorded;
 use crate::peer::{Identity, Peer};
 use crate::{publisher, receivers};
+use cluster::listen::Config as Listen;
 use protocol::grant::CameraGrant;
 use protocol::node::{Answer, Publish, Show, View};
 use protocol::{CameraId, ConnectionId, Rid, SessionId};
+use sfu::{Config, Media};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command};
@@ -43,14 +45,21 @@ impl Node {
     pub(crate) fn start() -> Self {
         // A free port now is one that the node can have a moment later.
         let internal = TcpListener::bind((LOOPBACK, 0)).and_then(|l| l.local_addr()).expect("a free port");
-        let process = Command::new(env!("CARGO_BIN_EXE_sfu"))
-            .args(["--config", "/nonexistent/defaults.yaml"])
-            .env("SUNROOM_INTERNAL__ADDR", internal.to_string())
-            .env("SUNROOM_MEDIA__BIND", LOOPBACK.to_string())
-            .env("SUNROOM_MEDIA__ADVERTISE", format!("[\"{LOOPBACK}\"]"))
-            .env("SUNROOM_MEDIA__SHARDS", "1")
+        let media = Media {
+            bind: LOOPBACK,
+            shards: 1,
+            advertise: vec![LOOPBACK],
             // Small, so that the cache is full, and memory settled, soon.
-            .env("SUNROOM_MEDIA__RING_BYTES", (512 * 1024).to_string())
+            ring_bytes: 512 * 1024,
+            ..Media::default()
+        };
+        let config = Config { internal: Listen::plain(internal), media, ..Config::default() };
+        // JSON is YAML. The file is read before the node is ready, and gone after that.
+        let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file for settings");
+        serde_json::to_writer(&mut file, &config).expect("settings");
+        let process = Command::new(env!("CARGO_BIN_EXE_sfu"))
+            .arg("--config")
+            .arg(file.path())
             .env("RUST_LOG", "error")
             .spawn()
             .expect("the node starts");
