@@ -115,7 +115,7 @@ fn only_a_picture_whose_sound_is_heard_waits_for_it() {
     };
     assert_eq!(delay(&mut net), (0, 0));
     net.show(viewer, SlotId::Audio, Some((CAMERA, "h")));
-    assert_eq!(delay(&mut net), (8, 50), "in units of 10 ms");
+    assert_eq!(delay(&mut net), (10, 50), "in units of 10 ms");
     net.show(viewer, SlotId::Audio, Some((CameraKey(1), "h")));
     assert_eq!(delay(&mut net), (0, 0), "the sound of another camera");
     net.show(viewer, SlotId::Audio, None);
