@@ -78,7 +78,8 @@ fn a_million_hostile_datagrams_change_nothing_for_fifty_viewers() {
     let quiet_gap = seen.longest_gap(begun - QUIET.as_nanos() as u64, begun, &pulse);
     let gap = seen.longest_gap(begun, ended, &pulse);
     println!("{attack}; strangers were answered {} bytes", answers.bytes);
-    println!("longest gap at a viewer: quiet {quiet_gap}, under attack {gap}");
+    println!("longest gap at a viewer that is the node's doing: quiet {quiet_gap}, under attack {gap}");
+    println!("longest gap under attack, whoever's doing it is: {:.0?}", seen.longest(begun, ended));
     println!("refused: {}; kernel drops: {}", after.refused - before.refused, after.drops - before.drops);
     println!("figure hostile_gap_ms {} ms", gap.of_the_node().as_millis());
     println!("figure hostile_memory_kib {} KiB", after.rss_kib.saturating_sub(before.rss_kib));

@@ -77,6 +77,12 @@ impl Seen {
         gaps.max_by_key(|gap| gap.of_the_node()).unwrap_or_default()
     }
 
+    /// The longest gap of any viewer, whoever's doing it is, among those that ended between two times.
+    pub(crate) fn longest(&self, from: u64, to: u64) -> Duration {
+        let pairs = self.came.iter().flat_map(|came| came.windows(2)).filter(|pair| (from..to).contains(&pair[1]));
+        Duration::from_nanos(pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or_default())
+    }
+
     /// How many viewers got media around this time, and after it.
     pub(crate) fn playing_at(&self, time: u64) -> usize {
         self.came.iter().filter(|came| came.last().is_some_and(|last| last + PLAYING > time)).count()
