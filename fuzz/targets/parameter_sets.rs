@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
         let mut pictures = 0;
         for step in steps(data) {
             nal(step.bytes);
-            let ticks = (step.kind & 1 == 0).then(|| u64::from(step.whom) * 3_600 << (step.kind >> 1 & 31));
+            let ticks = (step.kind & 1 == 0).then(|| (u64::from(step.whom) * 3_600) << (step.kind >> 1 & 31));
             survey.picture([step.bytes], ticks);
             pictures += 1;
         }

@@ -5,6 +5,7 @@
 //! viewer is sent, it can open.
 #![no_main]
 
+#[allow(unfulfilled_lint_expectations)] // of lints that the core has for itself
 #[path = "../../sfu/core/tests/net/mod.rs"]
 mod net;
 
