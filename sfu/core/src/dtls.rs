@@ -18,8 +18,10 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+mod allowance;
 mod client_hello;
 
+use allowance::Allowance;
 use client_hello::{ClientHello, Peek};
 
 /// SHA-256 fingerprint of a certificate (RFC 8122).
@@ -102,6 +104,9 @@ pub enum DtlsError {
     /// The peer's certificate is not the one its SDP promised.
     #[error("the certificate does not match the fingerprint in the SDP")]
     Fingerprint,
+    /// More, or larger, than a handshake needs.
+    #[error("too much for a handshake, or not cut as one is")]
+    Excess,
     /// No common SRTP profile.
     #[error("no SRTP profile in common: AEAD_AES_128_GCM or AES128_CM_HMAC_SHA1_80 is needed")]
     Profile,
@@ -126,13 +131,14 @@ pub struct Associations {
     identity: Identity,
     provider: Arc<dyn RTCCryptoProvider>,
     hellos: HashMap<u32, ClientHello>,
+    allowances: HashMap<u32, Allowance>,
 }
 
 impl Associations {
     /// None yet.
     pub fn new(identity: Identity, provider: Arc<dyn RTCCryptoProvider>) -> Self {
         let endpoint = Endpoint::new(synthetic(0), TransportProtocol::UDP, Some(Arc::clone(&identity.gcm)));
-        Self { endpoint, identity, provider, hellos: HashMap::new() }
+        Self { endpoint, identity, provider, hellos: HashMap::new(), allowances: HashMap::new() }
     }
 
     /// Reads a datagram of the peer at `place`, whose certificate must have `expected`.
@@ -144,6 +150,7 @@ impl Associations {
         expected: Fingerprint,
     ) -> Result<Progress, DtlsError> {
         let remote = synthetic(place);
+        self.allowances.entry(place).or_default().admit(datagram)?;
         if self.endpoint.get_connection_state(remote).is_some() {
             return self.feed(now, remote, datagram, expected);
         }
@@ -175,7 +182,10 @@ impl Associations {
             .map_err(|e| DtlsError::Protocol(e.to_string()))?;
         for event in events {
             match event {
-                EndpointEvent::HandshakeComplete => return self.complete(remote, expected),
+                EndpointEvent::HandshakeComplete => {
+                    self.allowances.entry(place_of(remote)).or_default().handshake_is_over();
+                    return self.complete(remote, expected);
+                }
                 EndpointEvent::PeerClosed => return Ok(Progress::Closed),
                 _ => {}
             }
@@ -197,7 +207,7 @@ impl Associations {
         let material = state
             .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], profile.keying_material_len())
             .map_err(|e| DtlsError::Protocol(e.to_string()))?;
-        let session = Session::new(profile, material.as_ref(), true, self.provider.crypto())?;
+        let session = Session::new(profile, material.as_ref(), true, &self.provider)?;
         Ok(Progress::Up(Box::new(session)))
     }
 
@@ -219,6 +229,7 @@ impl Associations {
     /// Ends the association of the peer at `place`, saying good-bye.
     pub fn close(&mut self, now: Instant, place: u32) {
         self.hellos.remove(&place);
+        self.allowances.remove(&place);
         self.endpoint.stop(now, synthetic(place));
     }
 }

@@ -12,6 +12,7 @@ use crate::fanout::Train;
 use crate::ice::Credentials;
 use crate::publisher::Publisher;
 use crate::sdp::{PublisherMedia, ViewerMedia};
+use crate::srtp::Inbound;
 use crate::types::{
     CameraKey, Clock, EncodingId, Packet, PeerId, ShardId, SlotId, SlotState, Ssrc, Subscription, Track,
 };
@@ -324,7 +325,7 @@ struct Peer {
     since: Instant,
     heard: Instant,
     until: Option<Instant>,
-    inbound: Option<Context>,
+    inbound: Option<Inbound>,
     rtcp_out: Option<Context>,
     role: Role,
 }

@@ -3,14 +3,22 @@
 //! Invariant: the caller never gives two packets the same (SSRC, index) under one [`Sealer`].
 
 use crate::Ssrc;
+use bytes::BytesMut;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use rtc_crypto::{BlockCipherAlgorithm, HmacAlgorithm, Mac, RTCCrypto, StreamCipher, StreamCipherAlgorithm};
+use rtc_crypto::{
+    BlockCipherAlgorithm, HmacAlgorithm, Mac, RTCCrypto, RTCCryptoProvider, StreamCipher, StreamCipherAlgorithm,
+};
 use rtc_srtp::{context::Context, option, protection_profile::ProtectionProfile};
+use std::sync::Arc;
 
 /// Longest authentication tag of a profile we offer, in bytes.
 pub const MAX_TAG: usize = 16;
 /// How far behind the newest a publisher's packet may come and still be taken, in packets.
 const REPLAY_WINDOW: usize = 1024;
+/// Most sources (SSRCs) of a peer, of RTP and of RTCP each; a publisher has seven.
+pub const MAX_SOURCES: usize = 32;
+/// Packets that fail before what was remembered of their sources is thrown away.
+const MAX_FAILURES: u32 = 64;
 const MASTER_KEY: usize = 16;
 const SHA1_80_TAG: usize = 10;
 
@@ -60,28 +68,117 @@ pub struct Session {
     /// RTCP to the peer.
     pub rtcp_out: Context,
     /// RTP and RTCP from the peer.
-    pub inbound: Context,
+    pub inbound: Inbound,
 }
 
 impl Session {
     /// From exported keying material; we are the DTLS server when `is_server`.
-    pub fn new(profile: Profile, material: &[u8], is_server: bool, crypto: &dyn RTCCrypto) -> Result<Self, KeyError> {
+    pub fn new(
+        profile: Profile,
+        material: &[u8],
+        is_server: bool,
+        provider: &Arc<dyn RTCCryptoProvider>,
+    ) -> Result<Self, KeyError> {
         let (client_key, rest) = material.split_at_checked(MASTER_KEY).ok_or_else(|| key_error("too short"))?;
         let (server_key, rest) = rest.split_at_checked(MASTER_KEY).ok_or_else(|| key_error("too short"))?;
         let (client_salt, rest) = rest.split_at_checked(profile.salt_len()).ok_or_else(|| key_error("too short"))?;
         let server_salt = rest.get(..profile.salt_len()).ok_or_else(|| key_error("too short"))?;
-        let (client, server) = ((client_key, client_salt), (server_key, server_salt));
+        let keys = |key: &[u8], salt: &[u8]| Keys { profile, key: key.to_vec(), salt: salt.to_vec() };
+        let (client, server) = (keys(client_key, client_salt), keys(server_key, server_salt));
         let (ours, theirs) = if is_server { (server, client) } else { (client, server) };
-        let context = |(key, salt): (&[u8], &[u8])| {
-            let window = |make: fn(usize) -> option::ContextOption| Some(make(REPLAY_WINDOW));
-            let (rtp, rtcp) = (window(option::srtp_replay_protection), window(option::srtcp_replay_protection));
-            Context::new(key, salt, profile.protection(), rtp, rtcp, crypto).map_err(key_error)
-        };
         Ok(Self {
-            sealer: Sealer::new(profile, ours.0, ours.1, crypto)?,
-            rtcp_out: context(ours)?,
-            inbound: context(theirs)?,
+            sealer: Sealer::new(profile, &ours.key, &ours.salt, provider.crypto())?,
+            rtcp_out: ours.context(provider)?,
+            inbound: Inbound::new(theirs, provider)?,
         })
+    }
+}
+
+/// Master key and salt of one direction.
+struct Keys {
+    profile: Profile,
+    key: Vec<u8>,
+    salt: Vec<u8>,
+}
+
+impl Keys {
+    fn context(&self, provider: &Arc<dyn RTCCryptoProvider>) -> Result<Context, KeyError> {
+        let window = |make: fn(usize) -> option::ContextOption| Some(make(REPLAY_WINDOW));
+        let (rtp, rtcp) = (window(option::srtp_replay_protection), window(option::srtcp_replay_protection));
+        let profile = self.profile.protection();
+        Context::new(&self.key, &self.salt, profile, rtp, rtcp, provider.crypto()).map_err(key_error)
+    }
+}
+
+/// A packet is not the peer's, comes again, or is of one source too many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the packet does not authenticate, or comes again")]
+pub struct Refused;
+
+/// Opens what a peer sends.
+///
+/// Invariant: only sources that have proved themselves by an authentic packet are remembered, and [`MAX_SOURCES`] of
+/// them: the library remembers whoever a packet says it is from, before it knows whether that is so.
+pub struct Inbound {
+    keys: Keys,
+    provider: Arc<dyn RTCCryptoProvider>,
+    context: Context,
+    /// Tries sources that have proved nothing; thrown away with what it remembers of them.
+    trial: Option<Trial>,
+    rtp_sources: Vec<[u8; 4]>,
+    rtcp_sources: Vec<[u8; 4]>,
+}
+
+struct Trial {
+    context: Context,
+    failures: u32,
+}
+
+type Open = fn(&mut Context, &[u8]) -> rtc_shared::error::Result<BytesMut>;
+
+impl Inbound {
+    fn new(keys: Keys, provider: &Arc<dyn RTCCryptoProvider>) -> Result<Self, KeyError> {
+        let (context, provider) = (keys.context(provider)?, Arc::clone(provider));
+        let (rtp_sources, rtcp_sources) = (Vec::new(), Vec::new());
+        Ok(Self { keys, provider, context, trial: None, rtp_sources, rtcp_sources })
+    }
+
+    /// An RTP packet, plain.
+    pub fn decrypt_rtp(&mut self, packet: &[u8]) -> Result<BytesMut, Refused> {
+        let source = packet.get(8..12).and_then(|s| s.try_into().ok()).ok_or(Refused)?;
+        if !self.rtp_sources.contains(&source) {
+            self.prove(packet, self.rtp_sources.len(), Context::decrypt_rtp)?;
+            self.rtp_sources.push(source);
+        }
+        self.context.decrypt_rtp(packet).map_err(|_| Refused)
+    }
+
+    /// An RTCP datagram, plain.
+    pub fn decrypt_rtcp(&mut self, packet: &[u8]) -> Result<BytesMut, Refused> {
+        let source = packet.get(4..8).and_then(|s| s.try_into().ok()).ok_or(Refused)?;
+        if !self.rtcp_sources.contains(&source) {
+            self.prove(packet, self.rtcp_sources.len(), Context::decrypt_rtcp)?;
+            self.rtcp_sources.push(source);
+        }
+        self.context.decrypt_rtcp(packet).map_err(|_| Refused)
+    }
+
+    /// Whether a new source's packet is authentic, where there is room for one more.
+    fn prove(&mut self, packet: &[u8], sources: usize, open: Open) -> Result<(), Refused> {
+        if sources >= MAX_SOURCES {
+            return Err(Refused);
+        }
+        if self.trial.as_ref().is_none_or(|trial| trial.failures >= MAX_FAILURES) {
+            let context = self.keys.context(&self.provider).map_err(|_| Refused)?;
+            self.trial = Some(Trial { context, failures: 0 });
+        }
+        let trial = self.trial.as_mut().ok_or(Refused)?;
+        if open(&mut trial.context, packet).is_err() {
+            trial.failures += 1;
+            return Err(Refused);
+        }
+        self.trial = None;
+        Ok(())
     }
 }
 

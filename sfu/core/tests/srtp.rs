@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use rtc_crypto::{HmacAlgorithm, RTCCryptoProvider, StreamCipherAlgorithm, providers::RingProvider};
 use rtc_srtp::{context::Context, protection_profile::ProtectionProfile};
 use sfu_core::Ssrc;
-use sfu_core::srtp::{MAX_TAG, Profile, Sealer, Session};
+use sfu_core::srtp::{MAX_SOURCES, MAX_TAG, Profile, Sealer, Session};
+use std::sync::Arc;
 
 const PROFILES: [(Profile, ProtectionProfile, usize); 2] = [
     (Profile::AeadAes128Gcm, ProtectionProfile::AeadAes128Gcm, 12),
@@ -103,11 +104,11 @@ fn another_implementation_opens_packets_over_roll_overs() {
 
 #[test]
 fn both_ends_of_a_handshake_understand_each_other() {
-    let provider = RingProvider::new();
+    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
     for (profile, _, _) in PROFILES {
         let material: Vec<u8> = (0..profile.keying_material_len() as u8).collect();
-        let mut server = Session::new(profile, &material, true, provider.crypto()).expect("keys");
-        let mut client = Session::new(profile, &material, false, provider.crypto()).expect("keys");
+        let mut server = Session::new(profile, &material, true, &provider).expect("keys");
+        let mut client = Session::new(profile, &material, false, &provider).expect("keys");
         let packet = plain(5, b"video");
         let to_client = sealed(&mut server.sealer, &packet, 5);
         assert_eq!(client.inbound.decrypt_rtp(&to_client).expect("authentic").to_vec(), packet);
@@ -124,11 +125,11 @@ fn both_ends_of_a_handshake_understand_each_other() {
 
 #[test]
 fn a_packet_is_taken_once_and_within_the_window() {
-    let provider = RingProvider::new();
+    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
     for (profile, _, _) in PROFILES {
         let material = vec![3; profile.keying_material_len()];
-        let mut from = Session::new(profile, &material, false, provider.crypto()).expect("keys");
-        let mut to = Session::new(profile, &material, true, provider.crypto()).expect("keys");
+        let mut from = Session::new(profile, &material, false, &provider).expect("keys");
+        let mut to = Session::new(profile, &material, true, &provider).expect("keys");
         let mut takes = |index: u64| {
             let packet = sealed(&mut from.sealer, &plain(index as u16, b"x"), index);
             to.inbound.decrypt_rtp(&packet).is_ok()
@@ -141,12 +142,43 @@ fn a_packet_is_taken_once_and_within_the_window() {
 }
 
 #[test]
+fn sources_that_prove_nothing_keep_nobody_out_and_proven_ones_are_bounded() {
+    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
+    for (profile, _, _) in PROFILES {
+        let material = vec![3; profile.keying_material_len()];
+        let mut from = Session::new(profile, &material, false, &provider).expect("keys");
+        let mut to = Session::new(profile, &material, true, &provider).expect("keys");
+        let mut of = |ssrc: u32, sequence: u16| {
+            let mut packet = vec![0x80, 102];
+            packet.extend_from_slice(&sequence.to_be_bytes());
+            packet.extend_from_slice(&[0; 4]);
+            packet.extend_from_slice(&ssrc.to_be_bytes());
+            packet.resize(40 + from.sealer.tag_len(), 7);
+            from.sealer.seal(&mut packet, 12, Ssrc(ssrc), u64::from(sequence));
+            packet
+        };
+        for ssrc in 0..1000 {
+            let mut forged = of(ssrc, 1);
+            forged[20] ^= 1;
+            assert!(to.inbound.decrypt_rtp(&forged).is_err());
+        }
+        for ssrc in 0..MAX_SOURCES as u32 {
+            let packet = of(ssrc, 2);
+            assert!(to.inbound.decrypt_rtp(&packet).is_ok(), "{ssrc}");
+            assert!(to.inbound.decrypt_rtp(&packet).is_err(), "a new source's first packet counts once too");
+        }
+        assert!(to.inbound.decrypt_rtp(&of(9_999, 2)).is_err(), "one too many");
+        assert!(to.inbound.decrypt_rtp(&of(3, 3)).is_ok());
+    }
+}
+
+#[test]
 fn keying_material_that_is_too_short_is_refused() {
-    let provider = RingProvider::new();
+    let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
     for (profile, _, _) in PROFILES {
         let needed = profile.keying_material_len();
         for len in 0..needed {
-            assert!(Session::new(profile, &vec![1; len], true, provider.crypto()).is_err(), "{len} of {needed}");
+            assert!(Session::new(profile, &vec![1; len], true, &provider).is_err(), "{len} of {needed}");
         }
     }
 }

@@ -25,6 +25,10 @@ impl Offer {
     /// Reads an offer.
     pub fn parse(text: &str) -> Result<Self, SdpError> {
         let malformed = |e: &dyn std::fmt::Display| SdpError::Malformed(e.to_string());
+        // What an offer says is said back in the answer, line by line: a line may have no end within.
+        if text.replace("\r\n", "\n").contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+            return Err(malformed(&"it has control characters"));
+        }
         let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).map_err(|e| malformed(&e))?;
         if session.media_descriptions.is_empty() {
             return Err(malformed(&"it has no m-line"));

@@ -191,8 +191,7 @@ impl Peer {
             _ => Profile::Aes128CmHmacSha1_80,
         };
         let material = state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], profile.keying_material_len());
-        let crypto = self.identity.provider.crypto();
-        Session::new(profile, material.expect("exported").as_ref(), false, crypto).expect("keys")
+        Session::new(profile, material.expect("exported").as_ref(), false, &self.identity.provider).expect("keys")
     }
 
     fn receive_srtp(&mut self, datagram: &[u8]) {
