@@ -48,7 +48,7 @@ enum Command {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let usual = match arguments.command {
-        Command::Run { .. } => "info,retina=warn,webrtc=warn,rtc=error",
+        Command::Run { .. } => "info,retina=warn,webrtc=warn,rtc=error,rtc_ice=warn,rtc_dtls=error",
         Command::Check { .. } => "error",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));

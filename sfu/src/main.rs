@@ -6,6 +6,7 @@ use cluster::listen::Listener;
 use sfu::{Config, Node};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
 
 /// Sunroom's media node.
 #[derive(Parser)]
@@ -21,7 +22,9 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
+    // The DTLS library warns of every extension of every browser's that it does not know.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rtc_dtls=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let config: Config = settings::load(&arguments.config)?;
     if arguments.check_config {

@@ -93,7 +93,9 @@ struct Grant {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // The WebRTC stack tells of every step, and its DTLS warns of every extension of a browser's that it does not know.
+    let usual = "info,retina=warn,webrtc=warn,rtc=error,rtc_ice=warn,rtc_dtls=error";
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Arguments::parse().command {
         Command::Demo(demo) => Box::pin(demo::run(demo)).await,

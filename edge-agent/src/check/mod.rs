@@ -17,7 +17,9 @@ use std::{
     fmt, fs,
     io::{self, Read, Seek},
     path::Path,
+    time::Duration,
 };
+use tokio::{sync::oneshot, time::timeout};
 
 /// Most pictures that are looked at: 10 minutes at 25 frames per second.
 const MAX_PICTURES: u64 = 15_000;
@@ -95,6 +97,9 @@ pub struct Report {
     pub findings: Vec<Found>,
 }
 
+/// Longest time that a file may take.
+const READING: Duration = Duration::from_secs(30);
+
 /// Looks at a file, or for a moment at an `rtsp://` address; `progress` is told how that goes.
 pub async fn check(source: &str, progress: impl FnMut(&str)) -> Result<Report, Unreadable> {
     if source.starts_with("rtsp://") {
@@ -102,9 +107,13 @@ pub async fn check(source: &str, progress: impl FnMut(&str)) -> Result<Report, U
         return media.report(&name);
     }
     let path = source.to_owned();
-    // The demuxers are others': a file that one of them fails on is a damaged one.
-    let read = tokio::task::spawn_blocking(move || read_file(Path::new(&path))).await;
-    read.map_err(|_| Unreadable::Damaged("video", "its structure contradicts itself".into()))??.report(source)
+    // The demuxers are others': a file that one of them fails on, or never comes to an end with, is a damaged one. A thread
+    // of its own, for a runtime waits for those that it knows of.
+    let (done, read) = oneshot::channel();
+    std::thread::spawn(move || done.send(read_file(Path::new(&path))));
+    let damaged = |why: &str| Unreadable::Damaged("video", why.into());
+    let read = timeout(READING, read).await.map_err(|_| damaged("reading it comes to no end"))?;
+    read.map_err(|_| damaged("its structure contradicts itself"))??.report(source)
 }
 
 /// What was read of a source.
