@@ -110,7 +110,7 @@ pub async fn check(source: &str, progress: impl FnMut(&str)) -> Result<Report, U
     // The demuxers are others': a file that one of them fails on, or never comes to an end with, is a damaged one. A thread
     // of its own, for a runtime waits for those that it knows of.
     let (done, read) = oneshot::channel();
-    std::thread::spawn(move || done.send(read_file(Path::new(&path))));
+    std::thread::spawn(move || drop(done.send(read_file(Path::new(&path)))));
     let damaged = |why: &str| Unreadable::Damaged("video", why.into());
     let read = timeout(READING, read).await.map_err(|_| damaged("reading it comes to no end"))?;
     read.map_err(|_| damaged("its structure contradicts itself"))??.report(source)
