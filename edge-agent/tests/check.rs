@@ -177,7 +177,7 @@ proptest! {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("any");
         fs::write(&path, [starts[kind], &tail].concat()).expect("written");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let _ = runtime.block_on(check(path.to_str().expect("UTF-8"), |_| {}));
     }
 }
