@@ -22,6 +22,8 @@ pub(crate) struct Encoding {
     pub(crate) ring: Ring,
     /// When the newest packet came.
     filled: Option<Instant>,
+    /// When its stream last began anew.
+    pub(crate) restarted: Option<Instant>,
     /// Received, stored, not yet passed on.
     pending: Vec<Packet>,
     pending_since: Option<Instant>,
@@ -50,6 +52,7 @@ impl Encoding {
             id,
             ring: Ring::new(max_bytes),
             filled: None,
+            restarted: None,
             pending: Vec::new(),
             pending_since: None,
             passed_on: 0,

@@ -22,6 +22,8 @@ pub(crate) struct Stream {
     pub(crate) source: Source,
     /// Added to extended sequence numbers: indices go on where the stream before ended.
     pub(crate) offset: u64,
+    /// It began anew sooner than it may: its next packet is a beginning too.
+    pub(crate) restarts: bool,
 }
 
 enum Role {
@@ -173,7 +175,7 @@ impl Publisher {
     /// A new stream of a track takes the old one's place.
     fn begin(&mut self, ssrc: Ssrc, track: Track, codec: Codec) {
         self.streams.retain(|_, role| !matches!(role, Role::Media(stream) if stream.track == track));
-        let stream = Stream { track, codec, source: Source::default(), offset: 0 };
+        let stream = Stream { track, codec, source: Source::default(), offset: 0, restarts: false };
         self.streams.insert(ssrc, Role::Media(Box::new(stream)));
     }
 }

@@ -102,6 +102,11 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         self.segments.push(Segment { source, first_index: index, first_sequence, times });
     }
 
+    /// The source that is shown now.
+    pub fn source(&self) -> Option<S> {
+        self.segments.last().map(|segment| segment.source)
+    }
+
     /// Forgets all sources: their indices will mean other packets. The stream goes on where it is.
     pub fn forget(&mut self) {
         self.segments.clear();

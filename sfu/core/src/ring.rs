@@ -68,7 +68,8 @@ impl Ring {
 
     /// Forgets everything: the publisher started anew.
     pub fn clear(&mut self) {
-        self.slots.clear();
+        // Its memory too: an encoding may never come again.
+        self.slots = VecDeque::new();
         self.bytes = 0;
         self.gop = None;
     }

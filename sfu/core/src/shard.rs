@@ -324,6 +324,8 @@ struct Peer {
     validated: Vec<SocketAddr>,
     since: Instant,
     heard: Instant,
+    /// When it was last heard from `address`.
+    heard_here: Instant,
     until: Option<Instant>,
     inbound: Option<Inbound>,
     rtcp_out: Option<Context>,

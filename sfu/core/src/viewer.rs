@@ -14,6 +14,8 @@ const RTX_PER_SECOND: u32 = 2000;
 const SOUND_DELAY: Duration = Duration::from_millis(100);
 /// How long it may wait where the network delays the sound further: enough for lip-sync to follow it.
 const LONGEST_SOUND_DELAY: Duration = Duration::from_millis(500);
+/// Cached GOPs that a viewer may draw in a second: one for each slot and the sound.
+const BURSTS_PER_SECOND: u32 = 17;
 /// The shortest time between two cached GOPs that a slot gets because it lost the picture.
 const REJOIN_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -51,6 +53,7 @@ pub(crate) struct Viewer {
     /// A picture has left for it.
     pub(crate) is_playing: bool,
     rtx: Allowance,
+    bursts: Allowance,
 }
 
 /// One m-line of a viewer.
@@ -66,8 +69,10 @@ pub(crate) struct Slot {
     pub(crate) last_sent: Option<Instant>,
     /// Something has left since the feed began.
     pub(crate) has_sent: bool,
-    /// Since when it is to show what it is to show.
+    /// Since when it is to show, or waits for, what it is to show.
     pub(crate) since: Instant,
+    /// When a smaller encoding was last tried in place of one that does not come.
+    pub(crate) fell_back: Option<Instant>,
     /// What was last said of it.
     pub(crate) told: (Option<CameraKey>, SlotState),
     rejoined: Option<Instant>,
@@ -77,8 +82,8 @@ impl Viewer {
     pub(crate) fn new(now: Instant, media: &ViewerMedia, first_sequence: u16) -> Self {
         let slots = media.slots.iter().map(|slot| Slot::new(now, Outbound::video(slot), first_sequence)).collect();
         let audio = media.audio.as_ref().map(|audio| Slot::new(now, Outbound::audio(audio), first_sequence));
-        let rtx = Allowance { left: RTX_PER_SECOND, since: None };
-        Self { slots, audio, sealer: None, is_playing: false, rtx }
+        let (rtx, bursts) = (Allowance::of(RTX_PER_SECOND), Allowance::of(BURSTS_PER_SECOND));
+        Self { slots, audio, sealer: None, is_playing: false, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -125,6 +130,11 @@ impl Viewer {
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
         self.rtx.take(now)
     }
+
+    /// Whether one more cached GOP is; a slot that gets none waits for the next keyframe.
+    pub(crate) fn may_burst(&mut self, now: Instant) -> bool {
+        self.bursts.take(now)
+    }
 }
 
 impl Slot {
@@ -139,6 +149,7 @@ impl Slot {
             last_sent: None,
             has_sent: false,
             since: now,
+            fell_back: None,
             told: (None, SlotState::Empty),
             rejoined: None,
         }
@@ -163,15 +174,20 @@ impl Slot {
 
 /// So many a second.
 struct Allowance {
+    a_second: u32,
     left: u32,
     since: Option<Instant>,
 }
 
 impl Allowance {
+    fn of(a_second: u32) -> Self {
+        Self { a_second, left: a_second, since: None }
+    }
+
     fn take(&mut self, now: Instant) -> bool {
         if self.since.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
             self.since = Some(now);
-            self.left = RTX_PER_SECOND;
+            self.left = self.a_second;
         }
         let allowed = self.left > 0;
         self.left = self.left.saturating_sub(1);

@@ -27,10 +27,38 @@ fn the_picture_follows_a_viewer_to_another_address() {
     let (mut net, publisher, viewer, mut stream) = stage(1);
     net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
     net.peer(viewer).check();
+    net.peer(viewer).send_rtcp(&sfu_core::rtcp::receiver_report(sfu_core::Ssrc(1), &[]));
     net.step();
     let before = count(&mut net, viewer);
     stream.play(&mut net, publisher, 10);
     assert_eq!(count(&mut net, viewer) - before, 30, "under the same keys");
+}
+
+#[test]
+fn a_check_that_is_repeated_from_elsewhere_does_not_take_the_picture_away() {
+    let (mut net, publisher, viewer, mut stream) = stage(6);
+    let home = net.peer(viewer).address;
+    net.peer(viewer).send_rtcp(&sfu_core::rtcp::receiver_report(sfu_core::Ssrc(1), &[]));
+    net.step();
+    net.peer(viewer).check();
+    let check = net.peer(viewer).out.pop().expect("a check");
+    let elsewhere = "203.0.113.9:9".parse().expect("an address");
+    net.handle(0, Input::Datagram { from: elsewhere, bytes: &check });
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 10);
+    assert_eq!((net.peer(viewer).address, count(&mut net, viewer) - before), (home, 30));
+}
+
+#[test]
+fn a_viewer_whose_address_fell_silent_is_found_by_its_checks_alone() {
+    let (mut net, publisher, viewer, mut stream) = stage(7);
+    net.run(Duration::from_secs(3));
+    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).check();
+    net.step();
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 60);
+    assert!(count(&mut net, viewer) > before + 100);
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl Shard {
         for slot in slots {
             self.encodings[slot].subscribers.clear();
             self.encodings[slot].is_wanted = false;
+            self.encodings[slot].restarted = None;
             self.update_wanted(slot);
             if let (Some(Origin::Shard(shard)), true) = (origin, self.encodings[slot].is_watched()) {
                 self.subscribe(shard, slot);
@@ -144,34 +145,42 @@ impl Shard {
         }
     }
 
-    /// Lets a slot whose encoding does not flow watch the next smaller one that its camera has, until it does: a main
+    /// Lets a slot whose encoding does not come watch the next smaller one that its camera has, until it does: a main
     /// stream may be down, or one that nobody can be shown, while the sub stream plays.
     pub(super) fn fall_back(&mut self, at: SlotAt) {
         let now = self.now;
-        let waits = |slot: &&mut Slot| slot.coming.is_none() && now >= slot.since + FALL_BACK_AFTER;
-        let Some((Some(wish), Some(watching))) = self.slot(at).filter(waits).map(|s| (s.wish, s.watching)) else {
+        let waits = |slot: &&mut Slot| now >= slot.fell_back.unwrap_or(slot.since).max(slot.since) + FALL_BACK_AFTER;
+        let Some((Some(wish), Some(watching), coming, feed)) =
+            self.slot(at).filter(waits).map(|s| (s.wish, s.watching, s.coming, s.feed))
+        else {
             return;
         };
+        let has_stopped = feed != Feed::Idle && !self.encodings[watching].is_flowing(now);
         let Track::Video(rid) = self.encodings[watching].id.track else { return };
-        if self.encodings[watching].is_flowing(now) || self.viewer(at.place).is_none_or(|v| v.sealer.is_none()) {
+        if feed != Feed::AwaitingKeyframe && !has_stopped {
             return;
         }
-        let camera = self.cameras.get(&wish.camera);
-        let smaller =
-            camera.into_iter().flat_map(|c| &c.encodings).filter_map(|slot| match self.encodings[*slot].id.track {
-                Track::Video(other) => Some((other.rank(), *slot)).filter(|(rank, _)| *rank < rid.rank()),
-                Track::Audio => None,
-            });
+        let tracks = self.cameras.get(&wish.camera).into_iter().flat_map(|c| &c.encodings);
+        let smaller = tracks.filter_map(|slot| match self.encodings[*slot].id.track {
+            Track::Video(other) => Some((other.rank(), *slot)).filter(|(rank, _)| *rank < rid.rank()),
+            Track::Audio => None,
+        });
         let Some((_, smaller)) = smaller.max() else { return };
-        let held = &mut self.encodings[watching];
-        held.live.retain(|live| *live != at);
-        if !held.joining.contains(&at) {
-            held.joining.push(at);
+        match coming {
+            // What was wished first stays awaited; what was tried in its place is given up.
+            Some(_) => self.unwatch(at, watching),
+            None => {
+                self.withdraw(at);
+                let held = &mut self.encodings[watching];
+                held.live.retain(|live| *live != at);
+                if !held.joining.contains(&at) {
+                    held.joining.push(at);
+                }
+                self.set_coming(at, Some(watching));
+            }
         }
         if let Some(slot) = self.slot(at) {
-            slot.coming = Some(watching);
-            slot.watching = Some(smaller);
-            slot.feed = Feed::Idle;
+            (slot.watching, slot.feed, slot.fell_back) = (Some(smaller), Feed::Idle, Some(now));
         }
         self.watch(smaller);
         self.join(at);
@@ -209,6 +218,7 @@ impl Shard {
     }
 
     fn unwatch(&mut self, at: SlotAt, encoding: usize) {
+        self.withdraw(at);
         let linger = self.now + self.config.linger;
         let held = &mut self.encodings[encoding];
         held.live.retain(|live| *live != at);

@@ -18,15 +18,23 @@ enum Kind {
     Datagram { to: SocketAddr, bytes: Vec<u8> },
     /// Packets to viewers: run by run, so that long frames are paced by the fan-out itself. The viewers are those of the
     /// moment when the packets were passed on: who joins after it has them from the ring.
-    Media { slots: Vec<SlotAt>, packets: Arc<[Packet]>, runs: Vec<Range<usize>>, run: usize, viewer: usize },
+    Media {
+        encoding: usize,
+        slots: Vec<SlotAt>,
+        packets: Arc<[Packet]>,
+        runs: Vec<Range<usize>>,
+        run: usize,
+        viewer: usize,
+    },
     /// Packets again, to one slot.
     Again { slot: SlotAt, packets: Vec<(Packet, Place)>, next: usize },
 }
 
 impl Job {
-    pub(super) fn media(slots: Vec<SlotAt>, packets: Arc<[Packet]>) -> Self {
+    /// Packets of an encoding for these slots.
+    pub(super) fn media(encoding: usize, slots: Vec<SlotAt>, packets: Arc<[Packet]>) -> Self {
         let runs = runs(&packets);
-        Self(Kind::Media { slots, packets, runs, run: 0, viewer: 0 })
+        Self(Kind::Media { encoding, slots, packets, runs, run: 0, viewer: 0 })
     }
 
     pub(super) fn again(slot: SlotAt, packets: Vec<(Packet, Place)>) -> Self {
@@ -82,14 +90,14 @@ impl Shard {
                 }
                 Step::Train(arena.put(*to, &std::mem::take(bytes)))
             }
-            Kind::Media { slots, packets, runs, run, viewer } => {
+            Kind::Media { encoding, slots, packets, runs, run, viewer } => {
                 let Some(range) = runs.get(*run) else { return Step::Done };
                 let Some(slot) = slots.get(*viewer) else {
                     *run += 1;
                     *viewer = 0;
                     return Step::Nothing;
                 };
-                let step = self.seal(*slot, &packets[range.clone()], arena);
+                let step = self.seal(*encoding, *slot, &packets[range.clone()], arena);
                 *viewer += usize::from(!matches!(step, Step::Full));
                 step
             }
@@ -102,12 +110,23 @@ impl Shard {
         }
     }
 
-    fn seal(&mut self, at: SlotAt, packets: &[Packet], arena: &mut Arena) -> Step {
+    /// Takes a slot off all jobs of media: it begins with something else, and what waits would go out under numbers that
+    /// are not its own. Jobs are drained between two inputs, so there are few, none of them begun.
+    pub(super) fn withdraw(&mut self, at: SlotAt) {
+        for job in &mut self.jobs {
+            if let Kind::Media { slots, .. } = &mut job.0 {
+                slots.retain(|slot| *slot != at);
+            }
+        }
+    }
+
+    fn seal(&mut self, encoding: usize, at: SlotAt, packets: &[Packet], arena: &mut Arena) -> Step {
         if !arena.has_room(room_for(packets)) {
             return Step::Full;
         }
         let (now, send_time) = (self.now, self.send_time());
-        let Some((to, sealer, slot)) = self.outward(at) else { return Step::Nothing };
+        let shows = |(_, _, slot): &(SocketAddr, &mut Sealer, &mut Slot)| slot.rewriter.source() == Some(encoding);
+        let Some((to, sealer, slot)) = self.outward(at).filter(shows) else { return Step::Nothing };
         let before = slot.out.packets;
         let way = Way { to, send_time, sealer, arena };
         let Some(train) = slot.out.seal(packets, &mut slot.rewriter, way) else { return Step::Nothing };

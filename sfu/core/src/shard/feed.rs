@@ -23,17 +23,25 @@ impl Shard {
         let now = self.now;
         let is_connected = self.viewer(at.place).is_some_and(|v| v.sealer.is_some());
         let Some(encoding) = self.slot(at).filter(|_| is_connected).and_then(|s| s.watching) else { return };
-        let held = &mut self.encodings[encoding];
-        held.joining.push(at);
-        let Some(first) = held.cached_gop(now).cloned() else {
+        self.encodings[encoding].joining.push(at);
+        let may_burst = self.viewer(at.place).is_some_and(|viewer| viewer.may_burst(now));
+        if may_burst && self.begin(at, encoding) {
+            self.counters.joins_cached += 1;
+        } else {
             self.counters.joins_waiting += 1;
             self.set_feed(at, Feed::AwaitingKeyframe);
             self.request_keyframe(encoding);
-            return;
-        };
-        self.counters.joins_cached += 1;
+        }
+    }
+
+    /// Begins with the cached GOP; false when there is none.
+    fn begin(&mut self, at: SlotAt, encoding: usize) -> bool {
+        let now = self.now;
+        let held = &self.encodings[encoding];
+        let Some(first) = held.cached_gop(now).cloned() else { return false };
         // What the end of the burst maps to: the newest packet that belongs to it.
         let newest = held.ring.range(first.index, held.passed_on).last().map_or(first.time, |p| p.time);
+        self.withdraw(at);
         if let Some(slot) = self.slot(at) {
             slot.start(now, encoding, &first, newest);
         }
@@ -46,6 +54,7 @@ impl Shard {
             self.catching_up.push(encoding);
         }
         self.catch_up(at, encoding);
+        true
     }
 
     fn set_feed(&mut self, at: SlotAt, feed: Feed) {
@@ -85,7 +94,7 @@ impl Shard {
             self.set_feed(at, Feed::CatchingUp { next });
         }
         if !chunk.is_empty() {
-            self.jobs.push_back(Job::media(vec![at], chunk));
+            self.jobs.push_back(Job::media(encoding, vec![at], chunk));
         }
     }
 
@@ -106,35 +115,34 @@ impl Shard {
     }
 
     pub(super) fn feed(&mut self, encoding: usize, packets: Arc<[Packet]>) {
-        if let Some(first) = packets.iter().find(|p| p.starts_gop) {
-            self.start_waiting(encoding, first);
-        }
+        let has_start = packets.iter().any(|p| p.starts_gop);
         let live = &self.encodings[encoding].live;
         if !live.is_empty() {
-            self.jobs.push_back(Job::media(live.clone(), packets));
+            self.jobs.push_back(Job::media(encoding, live.clone(), packets));
+        }
+        // After those that were live already: who begins now has these packets from the ring.
+        if has_start {
+            self.start_waiting(encoding);
         }
     }
 
-    /// A keyframe came: those who wait for one begin with it.
-    fn start_waiting(&mut self, encoding: usize, first: &Packet) {
-        let now = self.now;
+    /// A keyframe came: those who wait for one begin with it, and with what came after it where another shard sent its
+    /// whole cache.
+    fn start_waiting(&mut self, encoding: usize) {
         for at in self.encodings[encoding].joining.clone() {
             if self.slot(at).is_some_and(|slot| slot.coming == Some(encoding)) {
                 self.take_over(at, encoding);
             }
             let waits = |slot: &&mut Slot| slot.watching == Some(encoding) && slot.feed == Feed::AwaitingKeyframe;
-            let Some(slot) = self.slot(at).filter(waits) else { continue };
-            slot.start(now, encoding, first, first.time);
-            slot.feed = Feed::Live;
-            let held = &mut self.encodings[encoding];
-            held.joining.retain(|joining| *joining != at);
-            held.live.push(at);
-            self.send_sender_reports(at.place);
+            if self.slot(at).filter(waits).is_some() {
+                self.begin(at, encoding);
+            }
         }
     }
 
     /// The publisher begins anew: everybody waits for its keyframe.
     pub(super) fn restarted(&mut self, encoding: usize) {
+        let now = self.now;
         self.gathering.remove(&encoding);
         let held = &mut self.encodings[encoding];
         held.restart();
@@ -144,6 +152,7 @@ impl Shard {
             if let Some(slot) = self.slot(at).filter(|slot| slot.watching == Some(encoding)) {
                 slot.feed = Feed::AwaitingKeyframe;
                 slot.has_sent = false;
+                slot.since = now;
                 slot.rewriter.forget();
                 self.report_slot(at);
             }

@@ -79,7 +79,9 @@ impl Shard {
         let mut reports = Vec::new();
         for id in slots {
             let Some(slot) = self.viewer(place).and_then(|v| v.slot(id)) else { continue };
-            let (Some(encoding), out) = (slot.watching, &slot.out) else { continue };
+            // While a slot waits for another encoding, its timestamps are still those of the former one.
+            let shown = slot.watching.filter(|encoding| slot.rewriter.source() == Some(*encoding));
+            let (Some(encoding), out) = (shown, &slot.out) else { continue };
             let (ssrc, packets, octets) = (out.ssrc(), out.packets as u32, out.octets as u32);
             let Some(clock) = self.encodings[encoding].clock.as_ref().map(|clock| clock.at(now)) else { continue };
             let slot = self.viewer(place).and_then(|v| v.slot(id));

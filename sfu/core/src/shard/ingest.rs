@@ -5,9 +5,12 @@ use crate::h264;
 use crate::publisher::{Accepted, Publisher};
 use crate::rtcp::{self, Feedback};
 use crate::source::Received;
-use crate::types::{Clock, EncodingId, Packet, Track};
+use crate::types::{Clock, EncodingId, Packet, Ssrc, Track};
 use bytes::Bytes;
+use std::time::Duration;
 
+/// The shortest time between two beginnings of one encoding.
+const RESTART_INTERVAL: Duration = Duration::from_millis(500);
 /// Distance of indices between the end of a publisher's stream and the beginning of its next.
 const RESTART_GAP: u64 = 65_536;
 
@@ -44,6 +47,11 @@ impl Shard {
             Received::InOrder(n) | Received::Late(n) => (n, false),
             Received::Restarted(n) => (n, true),
         };
+        let is_pending = self.publisher(place).and_then(|p| p.stream(accepted.ssrc)).is_some_and(|s| s.restarts);
+        let restarts = restarts || is_pending;
+        if restarts && !self.may_restart(place, slot, accepted.ssrc) {
+            return;
+        }
         if restarts {
             self.restarted(slot);
             let encoding = &self.encodings[slot];
@@ -81,6 +89,21 @@ impl Shard {
         }
     }
 
+    /// Whether a stream may begin anew now: it costs every viewer its picture, so once in [`RESTART_INTERVAL`]. Until then
+    /// its packets are dropped.
+    fn may_restart(&mut self, place: u32, slot: usize, ssrc: Ssrc) -> bool {
+        let now = self.now;
+        let encoding = &mut self.encodings[slot];
+        let may = encoding.restarted.is_none_or(|at| now >= at + RESTART_INTERVAL);
+        if may {
+            encoding.restarted = Some(now);
+        }
+        if let Some(stream) = self.publisher(place).and_then(|p| p.stream(ssrc)) {
+            stream.restarts = !may;
+        }
+        may
+    }
+
     pub(super) fn publisher_reports(&mut self, place: u32, plain: &[u8]) {
         let now = self.now;
         for feedback in rtcp::read(plain) {
@@ -88,7 +111,9 @@ impl Shard {
             match feedback {
                 Feedback::SenderReport { ssrc, pair } => {
                     let camera = publisher.camera;
-                    let Some(stream) = publisher.stream(ssrc) else { continue };
+                    let is_origin = self.cameras.get(&camera).is_some_and(|c| c.origin == Some(Origin::Here(place)));
+                    let stream = self.publisher(place).filter(|_| is_origin).and_then(|p| p.stream(ssrc));
+                    let Some(stream) = stream else { continue };
                     stream.source.sender_report(now, pair);
                     let (id, rate) = (EncodingId { camera, track: stream.track }, stream.codec.clock_rate());
                     let Some(slot) = self.encoding_slots.get(&id) else { continue };

@@ -1,7 +1,7 @@
 //! Peers: coming and going, addresses, handshakes.
 
 use super::{Ended, Input, NewPeer, NewRole, Notice, Origin, Output, Peer, Role, Shard, ShardMessage};
-use crate::dtls::Progress;
+use crate::dtls::{DtlsError, Progress};
 use crate::ice::{BindingRequest, Credentials};
 use crate::publisher::Publisher;
 use crate::srtp::Session;
@@ -15,6 +15,10 @@ use std::time::Duration;
 const MAX_VALIDATED: usize = 8;
 /// An address belongs to the connected peer that was heard from it so lately: no other may take it over.
 const OWNED: Duration = Duration::from_secs(5);
+/// A connected peer's address is given up for another when nothing was heard from it for so long.
+const QUIET: Duration = Duration::from_secs(2);
+/// Longest SRTP or SRTCP datagram that is taken: rings keep the whole of it for its payload.
+const MAX_SRTP: usize = 2048;
 
 impl Shard {
     pub(super) fn connect(&mut self, new: NewPeer) {
@@ -48,6 +52,7 @@ impl Shard {
             validated: Vec::new(),
             since: self.now,
             heard: self.now,
+            heard_here: self.now,
             until: new.until,
             inbound: None,
             rtcp_out: None,
@@ -161,8 +166,14 @@ impl Shard {
             }
             peer.validated.push(from);
         }
-        if reply.nominated || peer.address.is_none() {
+        // A check can be recorded on its way and sent again from elsewhere, so it moves a connection whose present
+        // address is quiet; else the next packet that only the peer can make does.
+        let may_move = peer.inbound.is_none() || now >= peer.heard_here + QUIET;
+        if peer.address.is_none() || (reply.nominated && may_move) {
             peer.address = Some(from);
+        }
+        if peer.address == Some(from) {
+            peer.heard_here = now;
         }
         self.by_address.insert(from, place);
         self.send_datagram(from, reply.response);
@@ -184,7 +195,8 @@ impl Shard {
                 self.counters.refused_dtls += 1;
                 let connected = self.peer(place).is_some_and(|p| p.inbound.is_some());
                 tracing::debug!(place, %error, connected, "DTLS datagram refused");
-                if !connected && !matches!(error, crate::dtls::DtlsError::Protocol(_)) {
+                // What nobody vouches for is dropped (RFC 6347, section 4.1.2.7).
+                if !connected && !matches!(error, DtlsError::Protocol(_) | DtlsError::Excess) {
                     self.remove(place, Ended::Handshake);
                 }
             }
@@ -222,7 +234,7 @@ impl Shard {
     }
 
     fn receive_srtp(&mut self, from: SocketAddr, bytes: &[u8]) {
-        let place = self.by_address.get(&from).copied();
+        let place = self.by_address.get(&from).copied().filter(|_| bytes.len() <= MAX_SRTP);
         let inbound = place.and_then(|p| self.peers[p as usize].as_mut()?.inbound.as_mut());
         let (Some(place), Some(inbound)) = (place, inbound) else {
             self.counters.refused_unknown_address += 1;
@@ -236,7 +248,7 @@ impl Shard {
         };
         let now = self.now;
         if let Some(peer) = self.peer_mut(place) {
-            peer.heard = now;
+            (peer.heard, peer.heard_here, peer.address) = (now, now, Some(from));
         }
         let is_publisher = matches!(self.peer(place).map(|p| &p.role), Some(Role::Publisher(_)));
         match (is_rtcp, is_publisher) {

@@ -228,6 +228,14 @@ impl Net {
         panic!("peer {at} did not connect");
     }
 
+    /// Hands a shard what a peer has to send, without time passing.
+    pub fn push(&mut self, at: usize) {
+        let (shard, from) = (self.peers[at].0, self.peers[at].1.address);
+        for datagram in std::mem::take(&mut self.peers[at].1.out) {
+            self.handle(shard, Input::Datagram { from, bytes: &datagram });
+        }
+    }
+
     pub fn peer(&mut self, at: usize) -> &mut Peer {
         &mut self.peers[at].1
     }
