@@ -37,15 +37,18 @@ impl Keeper {
         }
     }
 
-    /// The grant to show now. A file is read anew each time, so that an operator can replace it under a running agent.
+    /// The grant to show now. A file is read anew each time, so that an operator can replace it under a running agent; a
+    /// renewed grant that could not be written to it, and lasts longer, comes before it.
     pub async fn current(&self) -> Result<Token, Unavailable> {
         if let Some(file) = &self.file {
-            match tokio::fs::read_to_string(file).await {
-                Ok(text) => return Ok(Token::from(text.trim().to_owned())),
+            let filed = match tokio::fs::read_to_string(file).await {
+                Ok(text) => Token::from(text.trim().to_owned()),
                 Err(source) => {
                     return self.remembered().ok_or_else(|| Unavailable { file: file.clone(), source });
                 }
-            }
+            };
+            let longer = self.remembered().filter(|token| end_of(token) > end_of(&filed));
+            return Ok(longer.unwrap_or(filed));
         }
         self.remembered().ok_or_else(|| Unavailable { file: PathBuf::new(), source: io::ErrorKind::NotFound.into() })
     }

@@ -89,7 +89,7 @@ async fn check(sources: &[String], as_json: bool) -> anyhow::Result<u8> {
             }
             Err(error) => {
                 // An address may hold a password.
-                let name = if source.starts_with("rtsp://") { "the stream" } else { source };
+                let name = if source.contains("://") { "the stream" } else { source };
                 let text = format!("{name} {error}");
                 drop(writeln!(io::stderr(), "{text}"));
                 unreadable.push(text);

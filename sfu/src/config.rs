@@ -50,6 +50,39 @@ pub struct Media {
     pub max_connections: usize,
 }
 
+/// Longest that an encoding may stay wanted without a viewer, in seconds: a day.
+const MAX_LINGER: u64 = 24 * 3600;
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct InvalidConfig {
+    key: &'static str,
+    reason: &'static str,
+}
+
+impl Config {
+    /// Whether it can be acted on.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let media = &self.media;
+        let last_port = u32::from(media.port) + u32::from(media.shards.max(1)) - 1;
+        let checks = [
+            (!self.id.0.trim().is_empty(), "id", "the node needs a name"),
+            (last_port <= 65_535, "media.port", "there is no port for each shard below 65536"),
+            (media.linger_seconds <= MAX_LINGER, "media.linger_seconds", "86400 at most"),
+            (media.ring_bytes > 0, "media.ring_bytes", "must be above 0"),
+            (media.max_connections > 0, "media.max_connections", "must be above 0"),
+            (
+                !media.advertise.iter().any(IpAddr::is_unspecified),
+                "media.advertise",
+                "nobody can send to 0.0.0.0 or ::",
+            ),
+        ];
+        let wrong = checks.into_iter().find(|(is_sound, _, _)| !is_sound);
+        wrong.map_or(Ok(()), |(_, key, reason)| Err(InvalidConfig { key, reason }))
+    }
+}
+
 impl Default for Media {
     fn default() -> Self {
         Self {

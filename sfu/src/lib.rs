@@ -16,6 +16,6 @@ mod socket;
 mod start;
 mod viewing;
 
-pub use config::{Config, Media};
+pub use config::{Config, InvalidConfig, Media};
 pub use node::Node;
 pub use start::StartError;

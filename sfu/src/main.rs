@@ -27,6 +27,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let config: Config = settings::load(&arguments.config)?;
+    config.check()?;
     if arguments.check_config {
         Listener::check_internal(&config.internal).context("internal")?;
         return Ok(());

@@ -36,6 +36,9 @@ pub enum StartError {
     /// A listener or a thread cannot be had.
     #[error("the node cannot start or go on: {0}")]
     Io(#[from] std::io::Error),
+    /// The settings contradict themselves.
+    #[error(transparent)]
+    Config(#[from] crate::config::InvalidConfig),
     /// The internal listener's settings are wrong.
     #[error("internal listener: {0}")]
     Listen(#[from] cluster::listen::Error),
@@ -75,6 +78,7 @@ impl Node {
         directory: Arc<dyn Directory>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartError> {
+        config.check()?;
         let listener = Listener::internal(&config.internal)?;
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
         let identity = identity(&provider)?;
@@ -151,7 +155,8 @@ fn start_shards(
     let bind = socket::bindable(config.media.bind)?;
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let id = ShardId(number as u16);
-        let port = if config.media.port == 0 { 0 } else { config.media.port + id.0 };
+        let port = if config.media.port == 0 { Some(0) } else { config.media.port.checked_add(id.0) };
+        let port = port.ok_or(std::io::ErrorKind::AddrNotAvailable).map_err(std::io::Error::from)?;
         let socket = socket::bind((bind, port).into(), config.media.socket_buffer)?;
         if number == 0 {
             socket::warn_of_small_buffers(&socket, config.media.socket_buffer)?;

@@ -19,6 +19,10 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         ("media: {shard: 2}\n", "did you mean 'media.shards'?"),
         ("media: {port: 70000}\n", "media.port"),
         ("internal: {addr: '0.0.0.0:7400'}\n", "internal"),
+        ("media: {port: 65535, shards: 2}\n", "media.port"),
+        ("media: {linger_seconds: 18446744073709551615}\n", "media.linger_seconds"),
+        ("media: {advertise: ['0.0.0.0']}\n", "media.advertise"),
+        ("media: {ring_bytes: 0}\n", "media.ring_bytes"),
     ] {
         let error = check(yaml).expect_err(yaml);
         assert!(error.contains(said), "{said} is not in: {error}");

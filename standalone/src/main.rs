@@ -53,7 +53,7 @@ struct Demo {
     #[arg(long, default_value = "data")]
     data: PathBuf,
     /// How long a camera's encoding keeps flowing after its last viewer, in seconds.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     linger: u64,
     /// The built page.
     #[arg(long, default_value = "web/dist")]

@@ -62,6 +62,11 @@ export function filled(layout: Layout, ids: readonly string[]): Layout {
   return { ...layout, tiles: layout.tiles.map((id) => id ?? free.shift() ?? null) };
 }
 
+/** Whether it has cameras, and none of `ids`. */
+export function isForeign(layout: Layout, ids: readonly string[]): boolean {
+  return layout.tiles.some((id) => id !== null) && !layout.tiles.some((id) => id !== null && ids.includes(id));
+}
+
 /** Without cameras that are not among `ids`. */
 export function known(layout: Layout, ids: readonly string[]): Layout {
   return { ...layout, tiles: layout.tiles.map((id) => (id !== null && ids.includes(id) ? id : null)) };

@@ -253,10 +253,12 @@ export class Page {
   #take(cameras: readonly Camera[]): void {
     this.#cameras = cameras;
     const ids = cameras.map((camera) => camera.id);
+    // What was kept may be of other cameras altogether.
+    if (layouts.isForeign(this.#layout, ids)) this.#isFilled = false;
     if (!this.#isFilled && cameras.length > 0) {
       this.#isFilled = true;
       const first = [...cameras].sort((a, b) => Number(b.live) - Number(a.live)).map((camera) => camera.id);
-      this.#layout = layouts.filled(this.#layout, first);
+      this.#layout = layouts.filled(layouts.known(this.#layout, ids), first);
     }
     const known = layouts.known(this.#layout, ids);
     if (!this.#wall.isConnected) this.main.replaceChildren(this.#wall, this.#list.root);

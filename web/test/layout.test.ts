@@ -1,6 +1,6 @@
 // Which camera stands in which tile.
 import { describe, expect, it } from 'vitest';
-import { EMPTY, filled, format, known, parse, placed, put, resized } from '../src/layout';
+import { EMPTY, filled, format, isForeign, known, parse, placed, put, resized } from '../src/layout';
 
 const four = { grid: 4, tiles: ['a', null, 'c', null], selected: 0 } as const;
 
@@ -34,5 +34,8 @@ describe('a layout', () => {
   });
   it('loses cameras that are no longer there', () => {
     expect(known(four, ['c']).tiles).toEqual([null, null, 'c', null]);
+    expect(isForeign(four, ['c'])).toBe(false);
+    expect(isForeign(four, ['other'])).toBe(true);
+    expect(isForeign(EMPTY, ['other'])).toBe(false);
   });
 });

@@ -102,8 +102,8 @@ const READING: Duration = Duration::from_secs(30);
 
 /// Looks at a file, or for a moment at an `rtsp://` address; `progress` is told how that goes.
 pub async fn check(source: &str, progress: impl FnMut(&str)) -> Result<Report, Unreadable> {
-    if source.starts_with("rtsp://") {
-        let (name, media) = live::watch(source, progress).await?;
+    if let Some((scheme, rest)) = source.split_once("://") {
+        let (name, media) = live::watch(&format!("{}://{rest}", scheme.to_ascii_lowercase()), progress).await?;
         return media.report(&name);
     }
     let path = source.to_owned();

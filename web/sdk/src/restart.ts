@@ -1,7 +1,7 @@
 // Restarts ICE where the network has changed or fallen silent, within one connection: DTLS and media go on.
 // Invariant: one restart at a time; a connection is given up only after GIVE_UP_MS without a way, or by the service's word.
 import { delayMs } from './backoff';
-import { ProblemError, local, problemOf, type Problem } from './problem';
+import { ProblemError, isTransient, local, problemOf, type Problem } from './problem';
 import { fragment, restarted } from './sdpfrag';
 
 /** What is used of a peer connection. */
@@ -116,7 +116,7 @@ export class IceRestart {
         return await this.send(told);
       } catch (thrown) {
         const problem = problemOf(thrown);
-        if (problem.status !== 0 && problem.status < 500) throw thrown;
+        if (problem.status === 404 || !isTransient(problem)) throw thrown;
         await new Promise((resolve) => setTimeout(resolve, delayMs(attempt, Math.random(), problem.retryAfterMs)));
       }
     }
