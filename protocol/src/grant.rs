@@ -2,7 +2,7 @@
 //!
 //! JWT (RFC 7519) signed with EdDSA over Ed25519 (RFC 8037); header `kid` names the key, a JWKS (RFC 7517) holds the
 //! issuer's public keys. Invariant: a [`Claims`] that left [`Verifier::verify`] is authentic, meant for that audience,
-//! not expired, and its life is within the bounds below.
+//! not expired, and its life is within the bounds below; if a load test's issuer signed it, it names no real camera.
 
 use crate::{CameraId, Rid, SessionId};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,6 +11,9 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The issuer (claim `iss`) of load tests' grants, which may name cameras of [`CameraId::loadtest`] alone: whoever gets
+/// hold of its key sees no kindergarten.
+pub const LOADTEST_ISSUER: &str = "loadtest";
 /// Longest life of a view grant without a viewing window, in seconds.
 pub const MAX_VIEW_SECONDS: u64 = 5 * 60;
 /// Longest life of a view grant that ends with its viewing window (`win`), in seconds.
@@ -111,6 +114,9 @@ pub enum Refused {
     /// It lasts longer than a grant of its kind may.
     #[error("the grant lasts longer than its kind may")]
     TooLong,
+    /// A load test's issuer signed it, and it names a camera that is no load test's.
+    #[error("the grant is a load test's, and camera {0} is not")]
+    RealCamera(CameraId),
 }
 
 /// Signs grants with one key.
@@ -174,33 +180,66 @@ pub struct Jwks {
     pub keys: Vec<Jwk>,
 }
 
-/// Checks grants against an issuer's public keys.
+/// Checks grants against their issuers' public keys.
 pub struct Verifier {
+    keys: BTreeMap<String, Key>,
+}
+
+/// A key that is trusted, for grants of one issuer.
+struct Key {
     issuer: String,
-    keys: BTreeMap<String, DecodingKey>,
+    public: DecodingKey,
+}
+
+impl Key {
+    fn is_loadtest(&self) -> bool {
+        self.issuer == LOADTEST_ISSUER
+    }
 }
 
 impl Verifier {
     /// A verifier that trusts `issuer`'s `keys`. Keys of other kinds than Ed25519 are left out.
     pub fn new(issuer: &str, keys: &Jwks) -> Self {
-        let usable = keys.keys.iter().filter(|k| k.kty == "OKP" && k.crv == "Ed25519");
-        let keys = usable.filter_map(|k| Some((k.kid.clone(), DecodingKey::from_ed_components(&k.x).ok()?)));
-        Self { issuer: issuer.into(), keys: keys.collect() }
+        Self { keys: BTreeMap::new() }.trusting(issuer, keys)
     }
 
-    /// The claims of a token, if every check holds at `now` (Unix seconds).
-    pub fn verify(&self, token: &str, audience: Audience, now: u64) -> Result<Claims, Refused> {
-        let invalid = |e: &dyn std::fmt::Display| Refused::Invalid(e.to_string());
+    /// The same, trusting the keys of [`LOADTEST_ISSUER`] too. Where both have a key of the same `kid`, it is the first
+    /// issuer's.
+    #[must_use]
+    pub fn with_loadtest(self, keys: &Jwks) -> Self {
+        self.trusting(LOADTEST_ISSUER, keys)
+    }
+
+    fn trusting(mut self, issuer: &str, keys: &Jwks) -> Self {
+        for jwk in keys.keys.iter().filter(|k| k.kty == "OKP" && k.crv == "Ed25519") {
+            let Ok(public) = DecodingKey::from_ed_components(&jwk.x) else { continue };
+            self.keys.entry(jwk.kid.clone()).or_insert(Key { issuer: issuer.into(), public });
+        }
+        self
+    }
+
+    /// Whether a token says of itself that a load test's issuer signed it. Nothing is verified.
+    pub fn names_loadtest(&self, token: &str) -> bool {
+        self.key(token).is_ok_and(Key::is_loadtest)
+    }
+
+    /// The key that a token names.
+    fn key(&self, token: &str) -> Result<&Key, Refused> {
         if token.len() > MAX_TOKEN {
             return Err(invalid(&"too long"));
         }
         let kid = jsonwebtoken::decode_header(token).map_err(|e| invalid(&e))?.kid.unwrap_or_default();
-        let key = self.keys.get(&kid).ok_or_else(|| invalid(&"signed by an unknown key"))?;
+        self.keys.get(&kid).ok_or_else(|| invalid(&"signed by an unknown key"))
+    }
+
+    /// The claims of a token, if every check holds at `now` (Unix seconds).
+    pub fn verify(&self, token: &str, audience: Audience, now: u64) -> Result<Claims, Refused> {
+        let key = self.key(token)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false; // time is an argument here
         validation.validate_aud = false; // checked below, with an error of its own
-        validation.set_issuer(&[&self.issuer]);
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &validation).map_err(|e| invalid(&e))?.claims;
+        validation.set_issuer(&[&key.issuer]);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.public, &validation).map_err(|e| invalid(&e))?.claims;
         if claims.aud != audience {
             return Err(Refused::Audience(audience.as_str()));
         }
@@ -213,6 +252,13 @@ impl Verifier {
         if !claims.within_bounds() {
             return Err(Refused::TooLong);
         }
-        Ok(claims)
+        match claims.cameras.iter().find(|c| key.is_loadtest() && !c.id.is_loadtest()) {
+            Some(real) => Err(Refused::RealCamera(real.id)),
+            None => Ok(claims),
+        }
     }
+}
+
+fn invalid(why: &dyn std::fmt::Display) -> Refused {
+    Refused::Invalid(why.to_string())
 }

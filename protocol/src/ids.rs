@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
-use uuid::Uuid;
+use uuid::{Uuid, Variant, Version};
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -45,6 +45,30 @@ uuid_id!(
     /// One peer connection of a session, named in its WHIP or WHEP session URL. 128 random bits.
     ConnectionId
 );
+
+/// First bytes of every load-test camera's id.
+const LOADTEST: [u8; 4] = [0x10, 0xad, 0x7e, 0x57];
+
+impl CameraId {
+    /// A load test's camera: a UUID of version 8 (RFC 9562, section 5.8),
+    /// `10ad7e57-RRRR-8000-8000-RRRRNNNNNNNN` with the run's number in R and the camera's in N. A real camera's id is
+    /// of version 7, so it is never one of these.
+    pub fn loadtest(run: u32, number: u32) -> Self {
+        let run = run.to_be_bytes();
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&LOADTEST);
+        bytes[4..6].copy_from_slice(&run[..2]);
+        bytes[10..12].copy_from_slice(&run[2..]);
+        bytes[12..].copy_from_slice(&number.to_be_bytes());
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Whether it is a load test's camera.
+    pub fn is_loadtest(self) -> bool {
+        let shape = (self.0.get_version(), self.0.get_variant());
+        self.0.as_bytes().starts_with(&LOADTEST) && shape == (Some(Version::Custom), Variant::RFC4122)
+    }
+}
 
 impl SessionId {
     /// A session id from 128 random bits.

@@ -1,6 +1,6 @@
 //! A grant is believed only when its key, issuer, audience, time and length of life are all right.
 
-use protocol::grant::{Audience, CameraGrant, Claims, Jwks, Refused, Signer, Verifier};
+use protocol::grant::{Audience, CameraGrant, Claims, Jwk, Jwks, LOADTEST_ISSUER, Refused, Signer, Verifier};
 use protocol::{CameraId, Rid, SessionId};
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
 
@@ -96,4 +96,74 @@ fn an_unsigned_token_is_refused() {
     let signer = signer("control");
     let unsigned = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJjb250cm9sIn0.";
     assert!(matches!(verifier(&[&signer]).verify(unsigned, Audience::View, NOW), Err(Refused::Invalid(_))));
+}
+
+/// Claims of these cameras.
+fn of(cameras: &[CameraId]) -> Claims {
+    let camera = |id: &CameraId| CameraGrant { id: *id, max: Rid::low(), audio: false };
+    Claims { cameras: cameras.iter().map(camera).collect(), ..claims(Audience::View, 300) }
+}
+
+#[test]
+fn a_key_of_the_load_test_is_good_for_cameras_of_load_tests_alone() {
+    let (ours, test) = (signer("control"), signer(LOADTEST_ISSUER));
+    let trusting = verifier(&[&ours]).with_loadtest(&Jwks { keys: vec![test.jwk()] });
+    let only_test = Verifier::new(LOADTEST_ISSUER, &Jwks { keys: vec![test.jwk()] });
+    let (real, virtual_one) = (claims(Audience::View, 300).cameras[0].id, CameraId::loadtest(7, 1));
+    let table: [(&Verifier, &Signer, &[CameraId], bool); 9] = [
+        (&trusting, &ours, &[real], true),
+        (&trusting, &ours, &[real, virtual_one], true),
+        (&trusting, &test, &[virtual_one], true),
+        (&trusting, &test, &[virtual_one, CameraId::loadtest(u32::MAX, u32::MAX)], true),
+        (&trusting, &test, &[real], false),
+        (&trusting, &test, &[virtual_one, real], false),
+        (&only_test, &test, &[virtual_one], true),
+        (&only_test, &test, &[real], false),
+        (&trusting, &test, &[], true),
+    ];
+    for (verifier, signer, cameras, is_good) in table {
+        let got = verifier.verify(&signer.sign(&of(cameras)), Audience::View, NOW);
+        match got {
+            Ok(claims) => assert!(is_good && claims.iss == signer.issuer(), "{cameras:?} of {}", signer.issuer()),
+            Err(Refused::RealCamera(id)) => assert!(!is_good && id == real, "{cameras:?} of {}", signer.issuer()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(verifier(&[&ours]).verify(&test.sign(&of(&[virtual_one])), Audience::View, NOW).is_err(), "off by itself");
+}
+
+#[test]
+fn a_key_is_good_for_its_own_issuer_alone() {
+    // Each signs in the name of the other.
+    let (ours, test) = (signer(LOADTEST_ISSUER), signer("control"));
+    let verifier = verifier(&[&ours]).with_loadtest(&Jwks { keys: vec![test.jwk()] });
+    for signer in [&ours, &test] {
+        let got = verifier.verify(&signer.sign(&of(&[CameraId::loadtest(1, 1)])), Audience::View, NOW);
+        assert!(matches!(got, Err(Refused::Invalid(_))), "{got:?}");
+    }
+}
+
+#[test]
+fn a_token_names_the_load_test_by_its_key() {
+    let (ours, test, stranger) = (signer("control"), signer(LOADTEST_ISSUER), signer(LOADTEST_ISSUER));
+    let plain = verifier(&[&ours]);
+    let token = |signer: &Signer| signer.sign(&of(&[CameraId::loadtest(1, 1)]));
+    assert!(!plain.names_loadtest(&token(&test)), "not trusted");
+    let trusting = plain.with_loadtest(&Jwks { keys: vec![test.jwk()] });
+    assert!(trusting.names_loadtest(&token(&test)));
+    let unsigned = token(&test).rsplit_once('.').map(|(start, _)| format!("{start}.AAAA")).expect("three parts");
+    assert!(trusting.names_loadtest(&unsigned), "nothing is verified");
+    for other in [token(&ours), token(&stranger), "a.b.c".into(), String::new(), "a".repeat(1 << 20)] {
+        assert!(!trusting.names_loadtest(&other));
+    }
+}
+
+#[test]
+fn where_two_issuers_have_a_key_of_one_name_the_load_tests_is_not_used() {
+    let (ours, test) = (signer("control"), signer(LOADTEST_ISSUER));
+    let same_name = Jwk { kid: ours.jwk().kid, ..test.jwk() };
+    let verifier = verifier(&[&ours]).with_loadtest(&Jwks { keys: vec![same_name] });
+    let token = ours.sign(&claims(Audience::View, 300));
+    assert!(verifier.verify(&token, Audience::View, NOW).is_ok());
+    assert!(!verifier.names_loadtest(&token));
 }

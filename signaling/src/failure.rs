@@ -83,7 +83,7 @@ impl Failure {
             Self::NoGrant => (401, "no_grant"),
             Self::Grant(Refused::Expired) => (401, "grant_expired"),
             Self::Grant(Refused::Audience(_)) => (403, "grant_audience"),
-            Self::Grant(Refused::Invalid(_) | Refused::TooLong) => (401, "grant_invalid"),
+            Self::Grant(Refused::Invalid(_) | Refused::TooLong | Refused::RealCamera(_)) => (401, "grant_invalid"),
             Self::CameraNotGranted(_) => (403, "camera_not_granted"),
             Self::NoSuchCamera(_) => (404, "no_such_camera"),
             Self::NoSuchConnection => (404, "no_such_connection"),
