@@ -40,6 +40,10 @@ pub struct Grants {
     pub issuer: String,
     /// JSON file with the issuer's public keys (RFC 7517), read at the start.
     pub jwks_file: PathBuf,
+    /// The same of [`protocol::grant::LOADTEST_ISSUER`], whose grants are good as well then, for cameras of load tests
+    /// alone. For test clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loadtest_jwks_file: Option<PathBuf>,
 }
 
 /// Which pages may call from a browser (the Fetch standard's CORS protocol).
@@ -74,8 +78,10 @@ mod origins {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The keys' file is out of reach.
-    #[error("grants.jwks_file: {path}: {source}")]
+    #[error("{key}: {path}: {source}")]
     Read {
+        /// The key that names it.
+        key: &'static str,
         /// Which file.
         path: PathBuf,
         /// What the system says.
@@ -84,9 +90,11 @@ pub enum LoadError {
     /// The configuration's file is out of reach, or a key is missing, unknown, or of the wrong kind.
     #[error(transparent)]
     Invalid(#[from] settings::Error),
-    /// `grants.jwks_file` holds no key set.
-    #[error("grants.jwks_file: {path}: {reason}")]
+    /// The keys' file holds no key set.
+    #[error("{key}: {path}: {reason}")]
     Jwks {
+        /// The key that names it.
+        key: &'static str,
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
@@ -102,15 +110,24 @@ impl Config {
 }
 
 impl Grants {
-    /// The verifier of this issuer's grants.
+    /// The verifier of these issuers' grants.
     pub fn verifier(&self) -> Result<Verifier, LoadError> {
-        let unusable = |reason: String| LoadError::Jwks { path: self.jwks_file.clone(), reason };
-        let unreadable = |source| LoadError::Read { path: self.jwks_file.clone(), source };
-        let text = std::fs::read_to_string(&self.jwks_file).map_err(unreadable)?;
-        let keys: Jwks = serde_json::from_str(&text).map_err(|e| unusable(format!("not a JWKS: {e}")))?;
-        if keys.keys.is_empty() {
-            return Err(unusable("it holds no key, so no grant could ever be good".into()));
-        }
-        Ok(Verifier::new(&self.issuer, &keys))
+        let verifier = Verifier::new(&self.issuer, &jwks("grants.jwks_file", &self.jwks_file)?);
+        Ok(match &self.loadtest_jwks_file {
+            Some(path) => verifier.with_loadtest(&jwks("grants.loadtest_jwks_file", path)?),
+            None => verifier,
+        })
     }
+}
+
+/// The public keys in the file that `key` names.
+fn jwks(key: &'static str, path: &Path) -> Result<Jwks, LoadError> {
+    let unusable = |reason: String| LoadError::Jwks { key, path: path.into(), reason };
+    let unreadable = |source| LoadError::Read { key, path: path.into(), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let keys: Jwks = serde_json::from_str(&text).map_err(|e| unusable(format!("not a JWKS: {e}")))?;
+    if keys.keys.is_empty() {
+        return Err(unusable("it holds no key, so no grant could ever be good".into()));
+    }
+    Ok(keys)
 }

@@ -37,6 +37,9 @@ async fn main() -> anyhow::Result<()> {
     let public = Listener::public(&config.listen).context("listen")?;
     let internal = Listener::internal(&config.internal).context("internal")?;
     tracing::warn!("the directory is in this process only; nodes of other processes are not known here");
+    if config.grants.loadtest_jwks_file.is_some() {
+        tracing::warn!("grants of load tests are good here (grants.loadtest_jwks_file); leave that out in production");
+    }
     let directory = Arc::new(InProcess::new());
     let registry = prometheus::Registry::new();
     let service = Signaling::with_limits(&config.limits, config.cors, directory, verifier, nodes, &registry)?;

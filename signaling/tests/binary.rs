@@ -27,7 +27,11 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         jwks.display()
     );
     let check = |yaml: &str, variable| check(folder.path(), yaml, variable);
+    let loadtest = |file: &str| {
+        good.replace("jwks_file:", &format!("loadtest_jwks_file: '{}', jwks_file:", folder.path().join(file).display()))
+    };
     assert_eq!(check(&good, None), Ok(()));
+    assert_eq!(check(&loadtest("jwks.json"), None), Ok(()));
 
     let cases = [
         (format!("{good}surprise: 1\n"), "known are listen, internal, grants, cors, limits, node_identity"),
@@ -38,7 +42,10 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         (good.replace("issuer: 'https://control.test', ", ""), "issuer"),
         (good.replace("listen: {addr: '127.0.0.1:0'}", "listen: {addr: 'nowhere'}"), "listen.addr"),
         (good.replace("listen: {addr: '127.0.0.1:0'}", "listen: {addr: '0.0.0.0:0'}"), "set tls.cert and tls.key"),
+        (good.replace("jwks.json", "none.json"), "grants.jwks_file: "),
         (good.replace("jwks.json", "none.json"), "none.json"),
+        (loadtest("none.json"), "grants.loadtest_jwks_file: "),
+        (loadtest("signaling.yaml"), "not a JWKS"),
         (format!("{good}cors: {{origins: ['app.example']}}\n"), "origins"),
     ];
     for (yaml, key) in cases {

@@ -2,12 +2,15 @@
 
 mod support;
 
-use protocol::{SessionId, grant::Audience};
+use protocol::{
+    CameraId, SessionId,
+    grant::{Audience, Claims},
+};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use signaling::{Limits, Rate};
 use std::num::NonZeroU32;
-use support::{OFFER, Stage, camera, header, problem};
+use support::{OFFER, Stage, camera, claims, header, problem};
 
 /// `burst` at once, then one a second.
 fn rate(burst: u32) -> Rate {
@@ -107,4 +110,52 @@ async fn a_session_changes_so_often_and_then_waits() {
     assert_eq!(change(&quiet).await.status(), 204, "a stranger uses up nothing of it");
     let left = stage.json(Method::DELETE, &busy, &stage.view(), &Value::Null).await;
     assert_eq!(left.status(), 200, "who leaves is never held up");
+}
+
+/// A load test's claims to view, for a subject of their own.
+fn virtual_viewer(sub: &str) -> Claims {
+    let mut claims = Claims { sub: sub.into(), ..claims(Audience::View) };
+    claims.cameras[0].id = CameraId::loadtest(1, 1);
+    claims
+}
+
+#[tokio::test]
+async fn many_viewers_of_a_load_test_come_from_one_address() {
+    let limits = Limits { address: rate(2), subject: rate(3), ..Limits::default() };
+    let stage = Stage::of_a_test_cluster(&limits).await;
+    let viewer = |sub: &str| stage.loadtest.sign(&virtual_viewer(sub));
+    for number in 0..20 {
+        assert_eq!(watch(&stage, &viewer(&format!("viewer-{number}"))).await.status(), 201);
+    }
+    for _ in 0..2 {
+        assert_eq!(watch(&stage, &viewer("viewer-0")).await.status(), 201);
+    }
+    refused(watch(&stage, &viewer("viewer-0")).await).await;
+    assert_eq!(stage.metric(&refusals("subject")).await, 1.0, "a subject is a subject");
+    assert_eq!(stage.metric(&refusals("address")).await, 0.0);
+    assert_eq!(watch(&stage, &stage.view()).await.status(), 201, "the address has its calls left");
+    assert_eq!(watch(&stage, &stage.view()).await.status(), 201);
+    refused(watch(&stage, &stage.view()).await).await;
+}
+
+#[tokio::test]
+async fn bad_grants_in_a_load_tests_name_cost_their_address() {
+    let stage = Stage::of_a_test_cluster(&Limits { address: rate(3), ..Limits::default() }).await;
+    let good = stage.loadtest.sign(&virtual_viewer("viewer-1"));
+    let forged = good.rsplit_once('.').map(|(start, _)| format!("{start}.AAAA")).expect("three parts");
+    let of_a_real_camera = stage.loadtest.sign(&claims(Audience::View));
+    let ended = stage.loadtest.sign(&Claims { exp: 1, ..virtual_viewer("viewer-1") });
+    problem(watch(&stage, &forged).await, 401, "grant_invalid").await;
+    problem(watch(&stage, &of_a_real_camera).await, 401, "grant_invalid").await;
+    problem(watch(&stage, &ended).await, 401, "grant_expired").await;
+    refused(watch(&stage, &forged).await).await;
+    refused(watch(&stage, &stage.view()).await).await;
+    assert_eq!(watch(&stage, &good).await.status(), 201, "a good one is held up by nobody's guesses");
+}
+
+#[tokio::test]
+async fn a_load_tests_grants_are_good_where_that_is_configured_alone() {
+    let stage = Stage::limited(&Limits::default()).await;
+    let token = stage.loadtest.sign(&virtual_viewer("viewer-1"));
+    problem(watch(&stage, &token).await, 401, "grant_invalid").await;
 }

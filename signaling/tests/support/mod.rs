@@ -16,7 +16,7 @@ use cluster::{
 use futures_util::{StreamExt, stream};
 use protocol::{
     CameraId, ConnectionId, NodeId, Problem, Rid, SessionId,
-    grant::{Audience, CameraGrant, Claims, Jwks, Signer, Verifier},
+    grant::{Audience, CameraGrant, Claims, Jwks, LOADTEST_ISSUER, Signer, Verifier},
     node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, View},
     session::Event,
 };
@@ -173,6 +173,8 @@ pub(crate) struct Stage {
     pub(crate) node: FakeNode,
     /// Signs grants.
     pub(crate) signer: Signer,
+    /// Signs a load test's grants, where the service trusts it.
+    pub(crate) loadtest: Signer,
     /// Makes calls.
     pub(crate) http: reqwest::Client,
     serving: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
@@ -208,8 +210,12 @@ pub(crate) fn claims(aud: Audience) -> Claims {
 
 /// A signer with a key of its own.
 pub(crate) fn signer() -> Signer {
+    signer_for("https://control.test")
+}
+
+fn signer_for(issuer: &str) -> Signer {
     let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("the system has randomness");
-    Signer::new("https://control.test", key.as_ref()).expect("a fresh key")
+    Signer::new(issuer, key.as_ref()).expect("a fresh key")
 }
 
 fn listener() -> Listener {
@@ -230,17 +236,24 @@ impl Stage {
 
     /// The same, with these origins.
     pub(crate) async fn with(cors: Cors) -> Self {
-        Self::start(&Limits::default(), cors).await
+        Self::start(&Limits::default(), cors, false).await
     }
 
     /// The same, with these limits.
     pub(crate) async fn limited(limits: &Limits) -> Self {
-        Self::start(limits, Cors::default()).await
+        Self::start(limits, Cors::default(), false).await
     }
 
-    async fn start(limits: &Limits, cors: Cors) -> Self {
-        let signer = signer();
+    /// The same, trusting a load test's issuer too.
+    pub(crate) async fn of_a_test_cluster(limits: &Limits) -> Self {
+        Self::start(limits, Cors::default(), true).await
+    }
+
+    async fn start(limits: &Limits, cors: Cors, trusts_loadtest: bool) -> Self {
+        let (signer, loadtest) = (signer(), signer_for(LOADTEST_ISSUER));
         let verifier = Verifier::new(signer.issuer(), &Jwks { keys: vec![signer.jwk()] });
+        let keys = Jwks { keys: vec![loadtest.jwk()] };
+        let verifier = if trusts_loadtest { verifier.with_loadtest(&keys) } else { verifier };
         let directory = Arc::new(InProcess::new());
         let nodes = NodeClient::new(None).expect("no files to read");
         let shared: Arc<dyn Directory> = Arc::clone(&directory) as Arc<dyn Directory>;
@@ -262,7 +275,7 @@ impl Stage {
         };
         let serving = tokio::spawn(async move { service.serve(public, internal, stopped).await });
         let serving = Some((stop, serving));
-        Self { url: urls.0, internal: urls.1, directory, node, signer, http: http(), serving }
+        Self { url: urls.0, internal: urls.1, directory, node, signer, loadtest, http: http(), serving }
     }
 
     /// Tells the service to stop, once; gives how it ends.
