@@ -96,6 +96,18 @@ pub fn client(identity: Option<&Identity>) -> Result<ClientConfig, Error> {
     config.map_err(|e| Error::Unusable { path: identity.cert.clone(), reason: e.to_string() })
 }
 
+/// A configuration for servers that strangers reach too: trusts the web's authorities, and those of a PEM file.
+pub fn public_client(ca: Option<&Path>) -> Result<ClientConfig, Error> {
+    let mut trusted = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(ca) = ca {
+        trusted.roots.extend(roots(ca)?.roots);
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .expect("the ring provider has cipher suites for TLS 1.2 and 1.3");
+    Ok(builder.with_root_certificates(trusted).with_no_client_auth())
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

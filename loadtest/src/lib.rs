@@ -5,14 +5,22 @@
 //! the server's side (what it shares with services are wire types, configuration files and listeners), or a join that is
 //! left out, delayed or slowed without being said.
 
+pub mod agent;
+pub mod api;
 pub mod client;
 pub mod engine;
+pub mod fleet;
+pub mod forces;
 pub mod measure;
 pub mod outcome;
 pub mod profile;
+pub mod progress;
 pub mod publisher;
 pub mod reception;
+pub mod relay;
+pub mod run;
 pub mod scenario;
+pub mod server;
 pub mod slo;
 pub mod stamp;
 pub mod viewer;

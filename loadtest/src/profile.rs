@@ -154,6 +154,17 @@ impl std::fmt::Display for Profile {
 }
 
 impl Profile {
+    /// Whether it is a film of somebody's: what its packets hold is not known.
+    pub fn is_file(&self) -> bool {
+        matches!(self.0, Source::File(_))
+    }
+
+    /// RTP payload of all of its encodings, in bit/s; `None` of a film that cannot be had.
+    pub fn bits_per_second(&self) -> Option<f64> {
+        let film = self.film().ok()?;
+        Some(film.encodings.iter().map(Encoding::bits_per_second).sum())
+    }
+
     /// Makes, or reads, what it names.
     pub fn film(&self) -> Result<Film, FilmError> {
         let made = |rid, rate, fps, gop| Encoding::made(rid, rate, fps, gop);
@@ -168,6 +179,11 @@ impl Profile {
 }
 
 impl Encoding {
+    fn bits_per_second(&self) -> f64 {
+        let bytes: usize = self.frames.iter().flat_map(|frame| &frame.payloads).map(Bytes::len).sum();
+        bytes as f64 * 8.0 / (self.frame_time.as_secs_f64() * self.frames.len() as f64)
+    }
+
     /// One GOP of so many frames, at a rate in bit/s of RTP payload.
     fn made(rid: &'static str, rate: u64, fps: u64, gop: usize) -> Self {
         let delta = rate as usize / 8 * gop / fps as usize / (gop - 1 + KEY_FACTOR);

@@ -138,6 +138,12 @@ impl Viewer {
                 let since = self.checked.unwrap_or(self.begun.answered);
                 measures.dtls.record_time(now.saturating_duration_since(since));
                 self.report(now, measures);
+                // Who is to be shown nothing has all it came for.
+                if !self.slots.iter().any(Reception::is_wished) {
+                    self.is_playing = true;
+                    measures.joined += 1;
+                    return Ok(Some(Event::Playing));
+                }
             }
             Progress::Closed => return Ok(Some(Event::Closed)),
             Progress::Same => {}

@@ -13,7 +13,7 @@ use crate::viewer::Begun;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub use socket::{RawSocket, raise_descriptor_limit};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -67,13 +67,21 @@ enum Command {
     Stop,
 }
 
-/// How sockets receive.
+/// How peers are connected to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receive {
-    /// Runs of packets at a time (GRO).
-    Runs,
-    /// Each packet by itself.
-    Plain,
+pub struct Network {
+    /// Runs of packets are received at a time (GRO), else each packet by itself.
+    pub gro: bool,
+    /// The address that sockets are bound to, in place of the one that leads to the server.
+    pub from: Option<IpAddr>,
+    /// Where media is sent, in place of the candidate of the server's answer: a relay.
+    pub via: Option<SocketAddr>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { gro: true, from: None, via: None }
+    }
 }
 
 /// Reaches an engine's thread. The thread ends with it.
@@ -90,10 +98,10 @@ pub struct Gone;
 
 impl Handle {
     /// Starts a thread. What happens to its peers goes to `events`.
-    pub fn start(name: &str, receive: Receive, events: mpsc::UnboundedSender<Event>) -> io::Result<Self> {
+    pub fn start(name: &str, network: Network, events: mpsc::UnboundedSender<Event>) -> io::Result<Self> {
         let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let (commands, inbox) = channel();
-        let engine = thread::Engine::new(receive, events, inbox, Arc::clone(&bell))?;
+        let engine = thread::Engine::new(network, events, inbox, Arc::clone(&bell))?;
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             if let Err(error) = engine.run() {
                 tracing::error!(%error, "the thread of the virtual peers ends");

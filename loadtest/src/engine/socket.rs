@@ -1,6 +1,6 @@
 //! A virtual peer's UDP socket: receive times by the kernel, so that a busy harness measures no delay of its own.
 
-use super::Receive;
+use super::Network;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -36,19 +36,16 @@ impl Buffers {
 }
 
 impl RawSocket {
-    /// A socket on the address that leads to `server`, on a free port. It is not connected: like a browser's, it takes
-    /// what comes and leaves it to SRTP to tell.
-    pub fn towards(server: SocketAddr, receive: Receive) -> io::Result<Self> {
-        let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let probe = UdpSocket::bind((any, 0))?;
-        probe.connect(server)?;
-        let socket = UdpSocket::bind((probe.local_addr()?.ip(), 0))?;
-        drop(probe);
+    /// A socket on the address that leads to `server`, or another one of this machine, on a free port. It is not
+    /// connected: like a browser's, it takes what comes and leaves it to SRTP to tell.
+    pub fn towards(server: SocketAddr, network: Network) -> io::Result<Self> {
+        let from = network.from.map_or_else(|| address_towards(server), Ok)?;
+        let socket = UdpSocket::bind((from, 0))?;
         let state = UdpSocketState::new((&socket).into())?;
         // Smaller is no failure: the system's limit decides.
         let _ = setsockopt(&socket, sockopt::RcvBuf, &BUFFER);
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        if receive == Receive::Plain {
+        if !network.gro {
             setsockopt(&socket, sockopt::UdpGroSegment, &false)?;
         }
         Ok(Self { socket, state })
@@ -96,6 +93,13 @@ impl RawSocket {
             }
         }
     }
+}
+
+fn address_towards(server: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let probe = UdpSocket::bind((any, 0))?;
+    probe.connect(server)?;
+    Ok(probe.local_addr()?.ip())
 }
 
 /// Lets this process have as many sockets as the system allows; returns how many.

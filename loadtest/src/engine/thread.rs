@@ -1,7 +1,7 @@
 //! The engine's loop: commands, datagrams, frames that are due, a wheel that visits every viewer once a second.
 
 use super::socket::{Buffers, RawSocket};
-use super::{Command, Event, PeerId, Receive, Role, unix_micros};
+use super::{Command, Event, Network, PeerId, Role, unix_micros};
 use crate::client::Client;
 use crate::measure::Measures;
 use crate::publisher::{self, Publisher};
@@ -55,7 +55,7 @@ impl Peer {
 
 /// See the module.
 pub(super) struct Engine {
-    receive: Receive,
+    network: Network,
     events: UnboundedSender<Event>,
     inbox: Receiver<Command>,
     bell: Arc<EventFd>,
@@ -76,7 +76,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        receive: Receive,
+        network: Network,
         events: UnboundedSender<Event>,
         inbox: Receiver<Command>,
         bell: Arc<EventFd>,
@@ -84,7 +84,7 @@ impl Engine {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(bell.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         Ok(Self {
-            receive,
+            network,
             events,
             inbox,
             bell,
@@ -197,7 +197,7 @@ impl Engine {
 
     fn add(&mut self, id: PeerId, client: Client, role: Role) -> io::Result<()> {
         let now = Instant::now();
-        let socket = RawSocket::towards(client.server(), self.receive)?;
+        let socket = RawSocket::towards(client.server(), self.network)?;
         let place = self.free.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.seats.len() - 1
