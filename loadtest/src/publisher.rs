@@ -195,7 +195,7 @@ impl Stream {
             return;
         }
         self.reported = Some(now);
-        let ntp = (unix / 1_000_000 + NTP_EPOCH) << 32 | ((unix % 1_000_000) << 32) / 1_000_000;
+        let ntp = ((unix / 1_000_000 + NTP_EPOCH) << 32) | (((unix % 1_000_000) << 32) / 1_000_000);
         // The frame that is due next is not taken yet.
         let ahead = self.due.saturating_duration_since(now);
         let rtp = self.base.wrapping_add(ticks(encoding.frame_time * self.frame)).wrapping_sub(ticks(ahead));
