@@ -17,10 +17,11 @@ type Read = fn(&Figures) -> u64;
 /// Name, help, and where the figure is.
 type Reading = (&'static str, &'static str, Read);
 
-const COUNTERS: [Reading; 19] = [
+const COUNTERS: [Reading; 20] = [
     ("sunroom_sfu_packets_received_total", "RTP packets from publishers.", |f| f.core.packets_in),
     ("sunroom_sfu_packets_sent_total", "RTP packets to viewers, without retransmissions.", |f| f.core.packets_out),
     ("sunroom_sfu_trains_sent_total", "Trains of packets sealed for viewers.", |f| f.core.trains_out),
+    ("sunroom_sfu_trains_late_total", "Trains dropped because they had waited for a second.", |f| f.core.trains_late),
     ("sunroom_sfu_trains_dropped_total", "Trains dropped because the socket was full.", |f| f.socket.trains_dropped),
     ("sunroom_sfu_sent_bytes_total", "UDP payload sent.", |f| f.socket.bytes_out),
     ("sunroom_sfu_retransmissions_total", "RTP packets sent again.", |f| f.core.retransmissions),

@@ -14,8 +14,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Send buffer that the core seals into: small enough to stay in the second-level cache.
 const ARENA: usize = 256 * 1024;
-/// Batches of datagrams that are received before what they led to is sent.
+/// Batches of datagrams that are received before something is sent.
 const BATCHES_PER_TURN: usize = 4;
+/// No further batch is received once those before took so long to see to: handshakes do.
+const LONGEST_RECEIVING: Duration = Duration::from_millis(1);
 /// How often the figures are renewed.
 const FIGURES_EVERY: Duration = Duration::from_millis(200);
 
@@ -69,8 +71,11 @@ fn turn_until_stopped(
 ) -> std::io::Result<()> {
     let mut renewed = Instant::now();
     loop {
-        wait(&core, &incoming, inbox)?;
+        if !core.has_backlog() {
+            wait(&core, &incoming, inbox)?;
+        }
         inbox.hush();
+        let begun = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
             let received = incoming.receive().unwrap_or_else(|error| {
                 tracing::debug!(%error, "receiving failed");
@@ -79,24 +84,22 @@ fn turn_until_stopped(
             let now = Instant::now();
             // Mail after receiving, before the datagrams are looked at: a peer may send as soon as it has its answer,
             // and by then its mail is in the box.
-            if read_mail(&mut core, &mut hands, inbox, now).is_break() {
-                hands.flush();
+            if read_mail(&mut core, inbox, now).is_break() {
+                hands.send(&mut core, Duration::MAX);
                 return Ok(());
             }
             for (from, bytes) in incoming.datagrams() {
                 core.handle(now, Input::Datagram { from, bytes });
-                hands.drain(&mut core);
             }
-            if !received {
+            if !received || begun.elapsed() > LONGEST_RECEIVING {
                 break;
             }
         }
         let now = Instant::now();
-        if core.poll_timeout().is_some_and(|at| at <= now) {
+        if core.has_backlog() || core.poll_timeout().is_some_and(|at| at <= now) {
             core.handle(now, Input::Timeout);
-            hands.drain(&mut core);
         }
-        hands.flush();
+        hands.send(&mut core, begun.elapsed());
         if now >= renewed + FIGURES_EVERY {
             renewed = now;
             *figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures {
@@ -110,7 +113,7 @@ fn turn_until_stopped(
 }
 
 /// Breaks when the thread is to stop.
-fn read_mail(core: &mut Shard, hands: &mut Hands, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
+fn read_mail(core: &mut Shard, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
     while let Some(mail) = inbox.next() {
         let input = match mail {
             Mail::Connect(peer) => Input::Connect(peer),
@@ -121,7 +124,6 @@ fn read_mail(core: &mut Shard, hands: &mut Hands, inbox: &Inbox, now: Instant) -
             Mail::Stop => return ControlFlow::Break(()),
         };
         core.handle(now, input);
-        hands.drain(core);
     }
     ControlFlow::Continue(())
 }
@@ -151,14 +153,23 @@ struct Hands {
 }
 
 impl Hands {
-    fn drain(&mut self, core: &mut Shard) {
+    /// Sends what the core has to send: all of it, or for at least so long. A large fan-out takes longer than peers may
+    /// wait for answers, so it is left in favour of what comes in, whose fair share of time is as much as sending has.
+    fn send(&mut self, core: &mut Shard, at_least: Duration) {
+        let begun = Instant::now();
         while let Some(output) = core.poll_output(&mut self.arena) {
             match output {
                 Output::Train(train) => self.trains.push(train),
-                Output::Full => self.flush(),
+                Output::Full => {
+                    self.flush();
+                    if begun.elapsed() >= at_least {
+                        return;
+                    }
+                }
                 other => pass_on(self.id, &self.shards, &self.notices, other),
             }
         }
+        self.flush();
     }
 
     fn flush(&mut self) {

@@ -36,7 +36,7 @@ pub(crate) struct Counters {
 pub(crate) struct Incoming {
     socket: Arc<UdpSocket>,
     state: UdpSocketState,
-    buffers: Vec<Vec<u8>>,
+    buffers: [Vec<u8>; RECEIVE_BATCH],
     metas: [RecvMeta; RECEIVE_BATCH],
     received: usize,
 }
@@ -114,7 +114,7 @@ pub(crate) fn split(socket: UdpSocket) -> io::Result<(Incoming, Outgoing)> {
         segmented: MultiHeaders::preallocate(SEND_BATCH, Some(nix::cmsg_space!(u16))),
         counters: Counters::default(),
     };
-    let buffers = vec![vec![0; RECEIVE_BUFFER]; RECEIVE_BATCH];
+    let buffers = std::array::from_fn(|_| vec![0; RECEIVE_BUFFER]);
     let metas = [RecvMeta::default(); RECEIVE_BATCH];
     Ok((Incoming { socket, state, buffers, metas, received: 0 }, outgoing))
 }
@@ -127,7 +127,7 @@ impl Incoming {
 
     /// Receives what is there, at most one batch. False when there was nothing.
     pub(crate) fn receive(&mut self) -> io::Result<bool> {
-        let mut slices: Vec<IoSliceMut<'_>> = self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let mut slices = self.buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         self.received = 0;
         match self.state.recv((&*self.socket).into(), &mut slices, &mut self.metas) {
             Ok(received) => self.received = received,
@@ -212,15 +212,18 @@ impl Outgoing {
 
     /// One system call; returns how many trains left, at least one.
     fn send_some(&mut self, arena: &Arena, trains: &[Train], segment: Option<u16>) -> nix::Result<usize> {
-        let slices: Vec<[IoSlice<'_>; 1]> = trains.iter().map(|t| [IoSlice::new(arena.bytes(t))]).collect();
-        let addresses: Vec<Option<SockaddrStorage>> = trains.iter().map(|t| Some(t.to.into())).collect();
+        let slices: [[IoSlice<'_>; 1]; SEND_BATCH] =
+            std::array::from_fn(|n| [IoSlice::new(trains.get(n).map_or(&[], |train| arena.bytes(train)))]);
+        let addresses: [Option<SockaddrStorage>; SEND_BATCH] =
+            std::array::from_fn(|n| trains.get(n).map(|train| train.to.into()));
+        let (slices, addresses) = (&slices[..trains.len()], &addresses[..trains.len()]);
         let fd = self.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
         let sent = match &segment {
-            None => sendmmsg(fd, &mut self.plain, &slices, &addresses, [], flags)?.count(),
+            None => sendmmsg(fd, &mut self.plain, slices, addresses, [], flags)?.count(),
             Some(size) => {
                 let control = [ControlMessage::UdpGsoSegments(size)];
-                sendmmsg(fd, &mut self.segmented, &slices, &addresses, control, flags)?.count()
+                sendmmsg(fd, &mut self.segmented, slices, addresses, control, flags)?.count()
             }
         };
         Ok(sent.max(1))

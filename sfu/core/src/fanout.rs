@@ -77,8 +77,16 @@ pub(crate) fn room_for(packets: &[Packet]) -> usize {
     packets.iter().map(|p| p.payload.len() + MAX_HEADER + MAX_TAG).sum()
 }
 
-/// Cuts packets into runs that can be trains.
-pub(crate) fn runs(packets: &[Packet]) -> Vec<Range<usize>> {
+/// Packets that can be a train.
+pub(crate) struct Run {
+    /// Where they stand.
+    pub(crate) range: Range<usize>,
+    /// Bytes that sealing them takes at most.
+    pub(crate) room: usize,
+}
+
+/// Cuts packets into runs.
+pub(crate) fn runs(packets: &[Packet]) -> Vec<Run> {
     let mut runs = Vec::with_capacity(packets.len() / MAX_TRAIN + 2);
     let mut start = 0;
     for at in 1..=packets.len() {
@@ -87,7 +95,7 @@ pub(crate) fn runs(packets: &[Packet]) -> Vec<Range<usize>> {
             at - start == MAX_TRAIN || length(at - 1) < length(start) || next.payload.len() > length(start)
         });
         if ends {
-            runs.push(start..at);
+            runs.push(Run { range: start..at, room: room_for(&packets[start..at]) });
             start = at;
         }
     }

@@ -3,8 +3,8 @@
 //! Invariants: sequence numbers are contiguous where the source's are, also from one source to the next; timestamps
 //! never go backwards between sources; (sequence number, roll-over count) is never given to two different packets.
 
-/// How many changes of source are remembered for retransmissions.
-const REMEMBERED: usize = 4;
+/// How many sources before the present one are remembered for retransmissions.
+const REMEMBERED: usize = 3;
 
 /// A packet's place in the viewer's stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,8 +74,10 @@ struct Segment<S> {
 /// Maps (source, index, time) to places in the viewer's stream, and sequence numbers back.
 #[derive(Clone, Debug)]
 pub struct Rewriter<S> {
-    /// Newest last.
-    segments: Vec<Segment<S>>,
+    /// In place, for every packet asks for it.
+    present: Option<Segment<S>>,
+    /// Those before it, newest last.
+    earlier: Vec<Segment<S>>,
     next_sequence: u64,
     /// Of the last packet; `None` before the first.
     last_time: Option<u32>,
@@ -85,7 +87,8 @@ impl<S: Copy + PartialEq> Rewriter<S> {
     /// A rewriter whose first packet gets `first_sequence`. Below 2^15, so that a loss at the very start cannot be
     /// taken for a roll-over.
     pub fn new(first_sequence: u16) -> Self {
-        Self { segments: Vec::new(), next_sequence: u64::from(first_sequence & 0x7fff), last_time: None }
+        let next_sequence = u64::from(first_sequence & 0x7fff);
+        Self { present: None, earlier: Vec::new(), next_sequence, last_time: None }
     }
 
     /// Begins to show `source` from the packet (`index`, `time`) on; its newest packet has the time `newest`.
@@ -95,26 +98,30 @@ impl<S: Copy + PartialEq> Rewriter<S> {
     /// squeezed, where the time does not suffice.
     pub fn start(&mut self, source: S, index: u64, time: u32, newest: u32, elapsed: u32) {
         let times = self.last_time.map_or(Times::UNCHANGED, |last| Times::after(last, time, newest, elapsed.max(1)));
-        if self.segments.len() == REMEMBERED {
-            self.segments.remove(0);
-        }
         let first_sequence = self.next_sequence;
-        self.segments.push(Segment { source, first_index: index, first_sequence, times });
+        let segment = Segment { source, first_index: index, first_sequence, times };
+        if let Some(before) = self.present.replace(segment) {
+            if self.earlier.len() == REMEMBERED {
+                self.earlier.remove(0);
+            }
+            self.earlier.push(before);
+        }
     }
 
     /// The source that is shown now.
     pub fn source(&self) -> Option<S> {
-        self.segments.last().map(|segment| segment.source)
+        self.present.as_ref().map(|segment| segment.source)
     }
 
     /// Forgets all sources: their indices will mean other packets. The stream goes on where it is.
     pub fn forget(&mut self) {
-        self.segments.clear();
+        self.present = None;
+        self.earlier.clear();
     }
 
     /// Where a packet of the current source goes; `None` when it lies before the source's first.
     pub fn place(&mut self, index: u64, time: u32) -> Option<Place> {
-        let segment = self.segments.last()?;
+        let segment = self.present.as_ref()?;
         let sequence = segment.first_sequence + index.checked_sub(segment.first_index)?;
         let time = segment.times.map(time);
         if sequence >= self.next_sequence {
@@ -130,12 +137,13 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         let newest = self.next_sequence.checked_sub(1)?;
         let back = Some((newest as u16).wrapping_sub(sequence)).filter(|back| *back < 0x8000)?;
         let sequence = newest.checked_sub(u64::from(back))?;
-        let segment = self.segments.iter().rev().find(|s| s.first_sequence <= sequence)?;
+        let mut newest_first = self.present.iter().chain(self.earlier.iter().rev());
+        let segment = newest_first.find(|s| s.first_sequence <= sequence)?;
         Some((segment.source, segment.first_index + (sequence - segment.first_sequence), segment.times))
     }
 
     /// The viewer's timestamp for one of the current source's: sender reports keep their relation.
     pub fn map_time(&self, time: u32) -> Option<u32> {
-        Some(self.segments.last()?.times.map(time))
+        Some(self.present.as_ref()?.times.map(time))
     }
 }

@@ -1,11 +1,14 @@
 //! A shard: peers, encodings, and what connects them.
 //!
 //! Contract: call [`Shard::handle`], then [`Shard::poll_output`] until it is empty, then wait for the next input or
-//! until [`Shard::poll_timeout`]. [`Output::Full`] means that the arena wants to be sent and cleared first.
+//! until [`Shard::poll_timeout`]. [`Output::Full`] means that the arena wants to be sent and cleared first; it is also the
+//! place to look for other input, for what waits to be sent stays right whatever is handled in between.
 //!
 //! The rooms: `peers` (addresses, handshakes, coming and going), `ingest` (from publishers), `feedback` (from viewers),
-//! `choice` (who watches which encoding), `feed` (how it gets it), `wheel` (what happens with time), `drain` (jobs to trains).
+//! `choice` (who watches which encoding), `feed` (how it gets it), `wheel` (what happens with time),
+//! `backlog` (what waits to be sent), `drain` (what waits into trains).
 
+use self::backlog::Backlog;
 use crate::dtls::{Associations, Fingerprint, Identity};
 use crate::encoding::Encoding;
 use crate::fanout::Train;
@@ -24,6 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod backlog;
 mod choice;
 mod drain;
 mod feed;
@@ -247,6 +251,7 @@ pub struct Counters {
     pub packets_in: u64,
     pub packets_out: u64,
     pub trains_out: u64,
+    pub trains_late: u64,
     pub retransmissions: u64,
     pub nacks_in: u64,
     pub nacks_unanswered: u64,
@@ -270,7 +275,7 @@ pub struct Shard {
     /// When the shard began; send times count from here.
     origin: Instant,
     now: Instant,
-    peers: Vec<Option<Peer>>,
+    peers: Vec<Option<Box<Peer>>>,
     free: Vec<u32>,
     by_id: HashMap<PeerId, u32>,
     by_ufrag: HashMap<String, u32>,
@@ -288,7 +293,7 @@ pub struct Shard {
     next_tick: Instant,
     tick: usize,
     outputs: VecDeque<Output>,
-    jobs: VecDeque<drain::Job>,
+    backlog: Backlog,
     counters: Counters,
 }
 
@@ -333,8 +338,8 @@ struct Peer {
 }
 
 enum Role {
-    Publisher(Box<Publisher>),
-    Viewer(Box<Viewer>),
+    Publisher(Publisher),
+    Viewer(Viewer),
 }
 
 impl Shard {
@@ -362,7 +367,7 @@ impl Shard {
             next_tick: now,
             tick: 0,
             outputs: VecDeque::new(),
-            jobs: VecDeque::new(),
+            backlog: Backlog::default(),
             counters: Counters::default(),
         }
     }
@@ -395,6 +400,11 @@ impl Shard {
         }
     }
 
+    /// Whether packets wait to be sealed and sent.
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
     /// When to come again without other input; `None` when there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let tick =
@@ -404,11 +414,11 @@ impl Shard {
     }
 
     fn peer(&self, place: u32) -> Option<&Peer> {
-        self.peers.get(place as usize)?.as_ref()
+        self.peers.get(place as usize)?.as_deref()
     }
 
     fn peer_mut(&mut self, place: u32) -> Option<&mut Peer> {
-        self.peers.get_mut(place as usize)?.as_mut()
+        self.peers.get_mut(place as usize)?.as_deref_mut()
     }
 
     fn viewer(&mut self, place: u32) -> Option<&mut Viewer> {

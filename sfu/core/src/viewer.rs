@@ -46,8 +46,8 @@ pub(crate) enum Feed {
 /// See the module.
 pub(crate) struct Viewer {
     /// Its video m-lines.
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) audio: Option<Slot>,
+    slots: Box<[Slot]>,
+    audio: Option<Box<Slot>>,
     /// Once connected. One key serves all streams: their SSRCs tell them apart.
     pub(crate) sealer: Option<Sealer>,
     /// A picture has left for it.
@@ -81,7 +81,8 @@ pub(crate) struct Slot {
 impl Viewer {
     pub(crate) fn new(now: Instant, media: &ViewerMedia, first_sequence: u16) -> Self {
         let slots = media.slots.iter().map(|slot| Slot::new(now, Outbound::video(slot), first_sequence)).collect();
-        let audio = media.audio.as_ref().map(|audio| Slot::new(now, Outbound::audio(audio), first_sequence));
+        let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
+        let audio = media.audio.as_ref().map(sound);
         let (rtx, bursts) = (Allowance::of(RTX_PER_SECOND), Allowance::of(BURSTS_PER_SECOND));
         Self { slots, audio, sealer: None, is_playing: false, rtx, bursts }
     }
@@ -95,15 +96,24 @@ impl Viewer {
     pub(crate) fn slot(&self, id: SlotId) -> Option<&Slot> {
         match id {
             SlotId::Video(number) => self.slots.get(usize::from(number)),
-            SlotId::Audio => self.audio.as_ref(),
+            SlotId::Audio => self.audio.as_deref(),
         }
     }
 
     pub(crate) fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
         match id {
             SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
-            SlotId::Audio => self.audio.as_mut(),
+            SlotId::Audio => self.audio.as_deref_mut(),
         }
+    }
+
+    /// Once it is connected: its key, and one of its slots.
+    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(&mut Sealer, &mut Slot)> {
+        let slot = match id {
+            SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
+            SlotId::Audio => self.audio.as_deref_mut(),
+        };
+        Some((self.sealer.as_mut()?, slot?))
     }
 
     /// The slot whose stream has this SSRC.
@@ -113,7 +123,7 @@ impl Viewer {
 
     /// The SSRCs of its streams.
     pub(crate) fn ssrcs(&self) -> Vec<Ssrc> {
-        self.slots.iter().chain(&self.audio).map(|slot| slot.out.ssrc()).collect()
+        self.slots.iter().chain(self.audio.as_deref()).map(|slot| slot.out.ssrc()).collect()
     }
 
     /// Pictures whose sound is heard wait for it; all others are shown as they come.

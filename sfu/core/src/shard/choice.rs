@@ -170,7 +170,7 @@ impl Shard {
             // What was wished first stays awaited; what was tried in its place is given up.
             Some(_) => self.unwatch(at, watching),
             None => {
-                self.withdraw(at);
+                self.backlog.withdraw(at, watching);
                 let held = &mut self.encodings[watching];
                 held.live.retain(|live| *live != at);
                 if !held.joining.contains(&at) {
@@ -218,7 +218,7 @@ impl Shard {
     }
 
     fn unwatch(&mut self, at: SlotAt, encoding: usize) {
-        self.withdraw(at);
+        self.backlog.withdraw(at, encoding);
         let linger = self.now + self.config.linger;
         let held = &mut self.encodings[encoding];
         held.live.retain(|live| *live != at);
@@ -238,6 +238,7 @@ impl Shard {
             for encoding in slot.watching.iter().chain(&slot.coming) {
                 self.unwatch(at, *encoding);
             }
+            self.backlog.withdraw_again(at);
         }
     }
 

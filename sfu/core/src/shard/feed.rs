@@ -3,7 +3,6 @@
 //! Invariant: a slot is in an encoding's `live` or `joining` list exactly while its viewer is connected and it watches
 //! that encoding, or waits for it to take over.
 
-use super::drain::Job;
 use super::{Notice, Role, Shard, ShardMessage};
 use crate::types::{Packet, SlotId, SlotState};
 use crate::viewer::{Feed, Slot, SlotAt};
@@ -41,7 +40,7 @@ impl Shard {
         let Some(first) = held.cached_gop(now).cloned() else { return false };
         // What the end of the burst maps to: the newest packet that belongs to it.
         let newest = held.ring.range(first.index, held.passed_on).last().map_or(first.time, |p| p.time);
-        self.withdraw(at);
+        self.backlog.withdraw(at, encoding);
         if let Some(slot) = self.slot(at) {
             slot.start(now, encoding, &first, newest);
         }
@@ -94,7 +93,7 @@ impl Shard {
             self.set_feed(at, Feed::CatchingUp { next });
         }
         if !chunk.is_empty() {
-            self.jobs.push_back(Job::media(encoding, vec![at], chunk));
+            self.backlog.push_media(self.now, encoding, vec![at], chunk);
         }
     }
 
@@ -118,7 +117,7 @@ impl Shard {
         let has_start = packets.iter().any(|p| p.starts_gop);
         let live = &self.encodings[encoding].live;
         if !live.is_empty() {
-            self.jobs.push_back(Job::media(encoding, live.clone(), packets));
+            self.backlog.push_media(self.now, encoding, live.clone(), packets);
         }
         // After those that were live already: who begins now has these packets from the ring.
         if has_start {
@@ -144,6 +143,7 @@ impl Shard {
     pub(super) fn restarted(&mut self, encoding: usize) {
         let now = self.now;
         self.gathering.remove(&encoding);
+        self.backlog.drop_media(encoding);
         let held = &mut self.encodings[encoding];
         held.restart();
         let live = std::mem::take(&mut held.live);

@@ -1,7 +1,6 @@
 //! From viewers: retransmissions, keyframe requests; to viewers: sender reports.
 
 use super::Shard;
-use super::drain::Job;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
 use crate::types::{ClockPair, Packet, SlotId, Ssrc};
@@ -66,7 +65,7 @@ impl Shard {
             }
         }
         if !found.is_empty() {
-            self.jobs.push_back(Job::again(at, found));
+            self.backlog.push_again(now, at, found);
         }
     }
 

@@ -27,10 +27,10 @@ impl Shard {
         }
         let (role, show) = match new.role {
             NewRole::Publisher { camera, media, ssrc } => {
-                (Role::Publisher(Box::new(Publisher::new(camera, media, ssrc))), Vec::new())
+                (Role::Publisher(Publisher::new(camera, media, ssrc)), Vec::new())
             }
             NewRole::Viewer { show, media, first_sequence } => {
-                (Role::Viewer(Box::new(Viewer::new(self.now, &media, first_sequence))), show)
+                (Role::Viewer(Viewer::new(self.now, &media, first_sequence)), show)
             }
         };
         if self.by_id.is_empty() {
@@ -43,7 +43,7 @@ impl Shard {
         self.by_id.insert(new.id, place);
         self.by_ufrag.insert(new.ice.ufrag.clone(), place);
         self.handshaking.push(place);
-        self.peers[place as usize] = Some(Peer {
+        self.peers[place as usize] = Some(Box::new(Peer {
             id: new.id,
             ice: new.ice,
             ice_next: None,
@@ -57,7 +57,7 @@ impl Shard {
             inbound: None,
             rtcp_out: None,
             role,
-        });
+        }));
         for (slot, wish) in show {
             self.show(SlotAt { place, slot }, Some(wish));
         }

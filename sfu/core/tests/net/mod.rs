@@ -180,10 +180,14 @@ impl Net {
 
     /// Shows a camera in a viewer's slot.
     pub fn show(&mut self, at: usize, slot: SlotId, wish: Option<(CameraKey, &str)>) {
+        let change = Self::change(at, slot, wish);
+        self.handle(self.peers[at].0, Input::Change(change));
+    }
+
+    /// What shows a camera in a viewer's slot.
+    pub fn change(at: usize, slot: SlotId, wish: Option<(CameraKey, &str)>) -> Change {
         let subscription = wish.map(|(camera, max)| Subscription { camera, max: rid(max) });
-        let (shard, peer) = (self.peers[at].0, PeerId(at as u64 + 1));
-        let change = Change { peer, until: None, slots: vec![(slot, subscription)] };
-        self.handle(shard, Input::Change(change));
+        Change { peer: PeerId(at as u64 + 1), until: None, slots: vec![(slot, subscription)] }
     }
 
     /// The states that a viewer's slot went through.
@@ -269,9 +273,20 @@ impl Net {
     }
 
     pub fn handle(&mut self, shard: usize, input: Input<'_>) {
-        let now = self.now;
-        self.shards[shard].handle(now, input);
-        while let Some(output) = self.shards[shard].poll_output(&mut self.arenas[shard]) {
+        self.tell(shard, input);
+        self.send(shard, usize::MAX);
+    }
+
+    /// Tells a shard something without letting it send.
+    pub fn tell(&mut self, shard: usize, input: Input<'_>) {
+        self.shards[shard].handle(self.now, input);
+    }
+
+    /// Lets a shard send so many trains; returns to whom they went.
+    pub fn send(&mut self, shard: usize, trains: usize) -> Vec<SocketAddr> {
+        let mut sent = Vec::new();
+        while sent.len() < trains {
+            let Some(output) = self.shards[shard].poll_output(&mut self.arenas[shard]) else { break };
             match output {
                 Output::Train(train) => {
                     let bytes = self.arenas[shard].bytes(&train).to_vec();
@@ -279,6 +294,7 @@ impl Net {
                     for packet in bytes.chunks(train.segment) {
                         self.deliver(train.to, packet);
                     }
+                    sent.push(train.to);
                 }
                 Output::Full => self.arenas[shard].clear(),
                 Output::ToShard(to, message) => self.mail.push_back((usize::from(to.0), message)),
@@ -291,6 +307,7 @@ impl Net {
             }
         }
         self.arenas[shard].clear();
+        sent
     }
 
     fn deliver(&mut self, to: SocketAddr, packet: &[u8]) {
