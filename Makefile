@@ -6,11 +6,14 @@ RUSTDOC := RUSTDOCFLAGS='-D warnings'
 DATA ?= data
 LISTEN ?= 127.0.0.1:8080
 FUZZ_SECONDS ?= 60
+PART ?=
+SOAK_SECONDS ?= 600
+OBJECTIVES ?= loss<0.1%,freeze<0.1%,transit_p99<100ms,first_p95<500ms,failed<0.1%
 CAMERA ?=
 CAMERA_SUB ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bench e2e media deny fuzz rust-test web-test web-build pure
+.PHONY: help setup build demo test check bench capacity soak scenarios loads e2e media deny fuzz rust-test web-test web-build pure
 
 help: ## Lists the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -33,8 +36,21 @@ check: setup pure ## What CI asks first: format, lints, docs, the pure core, typ
 	$(RUSTDOC) cargo doc --release --workspace --no-deps
 	cd web && npm run --silent check
 
-bench: ## Measures the media node's fan-out path
-	cargo bench -p sfu
+bench: loads ## Measures the media node's fan-out path next to the bare ceiling
+	cargo bench --workspace --bench fanout
+
+capacity: loads ## Measures what one core carries, and what it costs; PART=viewers for a part of it
+	cargo bench --workspace --bench capacity -- $(PART)
+
+soak: loads ## Switches cameras for SOAK_SECONDS and looks what is left
+	SOAK_SECONDS=$(SOAK_SECONDS) cargo bench --workspace --bench soak
+
+scenarios: loads ## Plays the load scenarios; reports go to target/reports
+	OBJECTIVES='$(OBJECTIVES)' loadtest/scenarios/run.sh
+
+# Server and harness, as the tests build them.
+loads: setup
+	cargo test --release --workspace --no-run
 
 # Built as the tests build it: with other features chosen, cargo would compile half of the tree once more.
 e2e: setup media ## Joins and latency as a viewer sees them, measured in Chromium

@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods)] // a thread that keeps a film's pace
 
 mod ceiling;
-#[path = "../support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use loadtest::measure::Measures;

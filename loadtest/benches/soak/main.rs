@@ -2,7 +2,7 @@
 //! Memory stays where it was after the first minute, and nothing is left when all have gone.
 #![allow(clippy::print_stdout)]
 
-#[path = "../support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use loadtest::measure::Measures;

@@ -1,5 +1,8 @@
-//! A server on a core of its own, and a harness on the other: what all measurements here share.
-#![allow(dead_code)] // each of the benches uses a part
+//! A server on a core of its own and a harness on the other, and networks of its own: what tests and benches share.
+#![allow(dead_code)] // each of them uses a part
+
+pub(crate) mod lab;
+
 
 use anyhow::Context;
 use loadtest::api::{Api, http_client};
@@ -82,6 +85,13 @@ impl Target {
         Ok(Server::new(http_client(None)?, vec![self.metrics.clone()]))
     }
 
+    /// Its public API, for a run of its own.
+    pub(crate) fn api(&self) -> anyhow::Result<Api> {
+        let signer = Signer::new(LOADTEST_ISSUER, &self.key)?;
+        let run = uuid::Uuid::new_v4().as_u128() as u32;
+        Ok(Api::new(self.signaling.clone(), None, signer, run, Duration::from_secs(3600))?)
+    }
+
     /// A fleet with its cameras published.
     pub(crate) async fn fleet(&self, scenario: &Scenario) -> anyhow::Result<Fleet> {
         self.fleet_on(scenario, Network::default()).await
@@ -89,9 +99,7 @@ impl Target {
 
     /// The same, on another network.
     pub(crate) async fn fleet_on(&self, scenario: &Scenario, network: Network) -> anyhow::Result<Fleet> {
-        let signer = Signer::new(LOADTEST_ISSUER, &self.key)?;
-        let run = uuid::Uuid::new_v4().as_u128() as u32;
-        let api = Api::new(self.signaling.clone(), None, signer, run, Duration::from_secs(3600))?;
+        let api = self.api()?;
         let mut fleet = Fleet::new(api, Share::deal(scenario, 1).remove(0), network)?;
         fleet.publish().await?;
         Ok(fleet)
