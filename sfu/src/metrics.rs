@@ -1,15 +1,34 @@
-//! The one room that sees `prometheus`: a node's figures, read from its shards when they are asked for.
+//! The one room that sees `prometheus`: a node's figures, read from its shards and its process when they are asked for.
+//!
+//! Invariant: all of a shard's figures are of one moment, so that one divided by another says something.
 
 use crate::shard::{Figures, SharedFigures};
-use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
-use std::sync::PoisonError;
+use nix::time::{ClockId, clock_gettime};
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
 
-/// The figures of a node's shards, in a registry that the caller owns.
+/// The figures of a node, in a registry of its own.
 pub(crate) struct Metrics {
     registry: Registry,
     shards: Vec<SharedFigures>,
     counters: Vec<(IntCounterVec, Read)>,
     connections: IntGaugeVec,
+    process: Process,
+    /// Held by who reads: two at once would both add what is new to the counters.
+    reading: Mutex<()>,
+}
+
+/// What the node's process is doing.
+struct Process {
+    runtime: Handle,
+    /// The process collector's own counts whole seconds.
+    cpu: IntCounter,
+    tasks: IntGauge,
+    connections: IntGauge,
 }
 
 /// Takes one figure out of all.
@@ -45,8 +64,8 @@ const COUNTERS: [Reading; 20] = [
 ];
 
 impl Metrics {
-    /// Figures of these shards.
-    pub(crate) fn new(shards: Vec<SharedFigures>) -> prometheus::Result<Self> {
+    /// Figures of these shards, and of this process with its runtime.
+    pub(crate) fn new(shards: Vec<SharedFigures>, runtime: Handle) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let mut counters = Vec::with_capacity(COUNTERS.len());
         for (name, help, read) in COUNTERS {
@@ -57,22 +76,60 @@ impl Metrics {
         let connections =
             IntGaugeVec::new(Opts::new("sunroom_sfu_connections", "Peer connections, up or coming up."), &["shard"])?;
         registry.register(Box::new(connections.clone()))?;
-        Ok(Self { registry, shards, counters, connections })
+        let process = Process::new(&registry, runtime)?;
+        Ok(Self { registry, shards, counters, connections, process, reading: Mutex::default() })
     }
 
-    /// In the Prometheus text format.
-    pub(crate) fn text(&self) -> prometheus::Result<String> {
+    /// In the Prometheus text format, with so many connections as the node counts them.
+    pub(crate) fn text(&self, node_connections: usize) -> prometheus::Result<String> {
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, shard) in self.shards.iter().enumerate() {
             let figures = *shard.lock().unwrap_or_else(PoisonError::into_inner);
             let label = number.to_string();
             for (counter, read) in &self.counters {
-                let counter = counter.with_label_values(&[&label]);
-                counter.inc_by(read(&figures).saturating_sub(counter.get()));
+                raise(&counter.with_label_values(&[&label]), read(&figures));
             }
             self.connections.with_label_values(&[&label]).set(figures.connections as i64);
         }
+        self.process.look(node_connections);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+impl Process {
+    fn new(registry: &Registry, runtime: Handle) -> prometheus::Result<Self> {
+        let process = Self {
+            runtime,
+            cpu: IntCounter::new("sunroom_sfu_process_cpu_microseconds_total", "CPU time of the whole process.")?,
+            tasks: IntGauge::new("sunroom_sfu_tasks", "Tasks of the runtime that have not ended.")?,
+            connections: IntGauge::new(
+                "sunroom_sfu_node_connections",
+                "Viewers and publishers that the node knows, up or coming up.",
+            )?,
+        };
+        let all: [Box<dyn Collector>; 4] = [
+            Box::new(ProcessCollector::for_self()),
+            Box::new(process.cpu.clone()),
+            Box::new(process.tasks.clone()),
+            Box::new(process.connections.clone()),
+        ];
+        for collector in all {
+            registry.register(collector)?;
+        }
+        Ok(process)
+    }
+
+    fn look(&self, node_connections: usize) {
+        let cpu = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default();
+        raise(&self.cpu, cpu.as_micros() as u64);
+        self.tasks.set(self.runtime.metrics().num_alive_tasks() as i64);
+        self.connections.set(node_connections as i64);
+    }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }

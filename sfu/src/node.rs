@@ -158,7 +158,11 @@ impl Node {
     }
 
     pub(crate) fn metrics_text(&self) -> String {
-        self.metrics.text().unwrap_or_default()
+        let connections = {
+            let known = self.state();
+            known.viewer_count() + known.publisher_count()
+        };
+        self.metrics.text(connections).unwrap_or_default()
     }
 
     fn admit(&self) -> Result<(PeerId, ShardId), Problem> {

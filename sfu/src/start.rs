@@ -22,6 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How long a peer may take to connect.
@@ -84,7 +85,7 @@ impl Node {
         let identity = identity(&provider)?;
         let Shards { ends, figures, threads, notices, ended: mut shard_ended } =
             start_shards(&config, &identity, &provider)?;
-        let metrics = Metrics::new(figures).map_err(|e| StartError::Metrics(e.to_string()))?;
+        let metrics = Metrics::new(figures, Handle::current()).map_err(|e| StartError::Metrics(e.to_string()))?;
         let node = Arc::new(Self::new(config, listener.url(), identity.fingerprint, ends, directory, metrics));
         node.directory.register(node.record(NodeState::Serving)).await?;
         tracing::info!(node = %node.config.id, shards = node.shards.len(), url = node.url, "media node serves");

@@ -133,9 +133,23 @@ async fn health_and_figures_are_served_and_the_node_leaves_the_directory_at_its_
         let answer = node.client.get(format!("{}{path}", node.base)).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
     }
-    let text = node.client.get(format!("{}/metrics", node.base)).send().await.expect("an answer");
-    let text = text.text().await.expect("text");
-    assert!(text.contains("sunroom_sfu_packets_sent_total{shard=\"1\"} 0"), "{text}");
+    assert_eq!(node.view(&offer("recvonly", "H264")).await.status(), 201);
+    let read = || async {
+        let answer = node.client.get(format!("{}/metrics", node.base)).send().await.expect("an answer");
+        answer.text().await.expect("text")
+    };
+    let (first, text) = (read().await, read().await);
+    let figure = |text: &str, name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse::<u64>().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    };
+    assert_eq!(figure(&text, "sunroom_sfu_packets_sent_total{shard=\"1\"}"), 0);
+    assert_eq!(figure(&text, "sunroom_sfu_node_connections"), 1);
+    let cpu = "sunroom_sfu_process_cpu_microseconds_total";
+    assert!(figure(&first, cpu) > 0 && figure(&first, cpu) <= figure(&text, cpu));
+    let some = ["process_resident_memory_bytes", "process_open_fds", "process_threads", "sunroom_sfu_tasks"];
+    assert!(some.iter().all(|name| figure(&text, name) > 0), "{text}");
+    figure(&text, "process_cpu_seconds_total");
     drop(node.stop);
     node.node.await.expect("no panic").expect("a good end");
     assert!(node.directory.nodes().await.expect("the directory answers").is_empty());

@@ -15,6 +15,7 @@ use sfu_core::{CameraKey, EncodingId, Notice, PeerId, Rid, ShardId, Track};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -105,7 +106,8 @@ impl Stage {
     async fn new(refusals: u32) -> Self {
         let directory = Arc::new(Flaky { refusals: refusals.into(), ..Flaky::default() });
         let end = || ShardEnd { mailbox: mailbox().expect("an event file").0, candidates: Vec::new() };
-        let (metrics, fingerprint) = (Metrics::new(Vec::new()).expect("they differ"), Fingerprint([0; 32]));
+        let metrics = Metrics::new(Vec::new(), Handle::current()).expect("they differ");
+        let fingerprint = Fingerprint([0; 32]);
         let shared = Arc::clone(&directory) as Arc<dyn Directory>;
         let node = Node::new(Config::default(), String::new(), fingerprint, vec![end(), end()], shared, metrics);
         directory.register(node.record(NodeState::Serving)).await.expect("in process");
