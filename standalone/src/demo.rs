@@ -1,5 +1,6 @@
 //! Starts everything and connects it: media node, signaling, page, agent.
 
+use crate::life::{Ends, first_node, when};
 use crate::{Demo, issuer, keys, metrics, page};
 use anyhow::Context;
 use cluster::listen::{self, Listener};
@@ -12,7 +13,6 @@ use sfu::Node;
 use signaling::{Cors, Signaling};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use url::Url;
 use uuid::Uuid;
@@ -31,7 +31,7 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
         demo.web.display()
     );
     // From now on, before anybody is told where the page is.
-    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let ends = Ends::signals()?;
     let signer = Arc::new(keys::load_or_make(&demo.data)?);
     let verifier = Arc::new(Verifier::new(keys::ISSUER, &Jwks { keys: vec![signer.jwk()] }));
     let cameras = cameras(&demo)?;
@@ -70,31 +70,15 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
             async { serving.await.context("signaling") },
             async { agent.await.context("edge agent") },
         ) } => ended.map(drop),
-        never = stop_on_signal(signals, stop) => never,
+        never = ends.stop(stop) => never,
     }
-}
-
-/// Sets `stop` at the first of these signals; the services end by themselves then.
-async fn stop_on_signal([mut term, mut interrupt]: [Signal; 2], stop: watch::Sender<bool>) -> anyhow::Result<()> {
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.send_replace(true);
-    std::future::pending().await
-}
-
-async fn when(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and so that the process ends.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Says where the page is as soon as a viewer could be placed.
 #[allow(clippy::print_stdout)]
 async fn announce(url: String, directory: Arc<dyn Directory>) {
-    while directory.nodes().await.is_ok_and(|nodes| nodes.is_empty()) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    // A directory that does not answer keeps nobody from the page.
+    let _ = first_node(&*directory).await;
     println!("Sunroom is at {url}/");
 }
 

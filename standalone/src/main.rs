@@ -6,8 +6,10 @@
 mod demo;
 mod issuer;
 mod keys;
+mod life;
 mod metrics;
 mod page;
+mod target;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -15,6 +17,7 @@ use protocol::grant::Audience;
 use protocol::{CameraId, Rid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::runtime::Runtime;
 use url::Url;
 use uuid::Uuid;
 
@@ -32,6 +35,8 @@ enum Command {
     Demo(Demo),
     /// Print a grant to view, or to publish, signed with the key of a data directory.
     Grant(Grant),
+    /// Start a media node and signaling for a load test, and print where they are.
+    Target(target::Target),
 }
 
 #[derive(clap::Args)]
@@ -91,15 +96,24 @@ struct Grant {
     hours: u64,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     // The WebRTC stack tells of every step, and its DTLS warns of every extension of a browser's that it does not know.
     let usual = "info,retina=warn,webrtc=warn,rtc=error,rtc_ice=warn,rtc_dtls=error";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if let Command::Target(target) = &command {
+        // Before the runtime's threads begin: they stay where this one is.
+        target.pin()?;
+    }
+    Runtime::new()?.block_on(run(command))
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Demo(demo) => Box::pin(demo::run(demo)).await,
         Command::Grant(grant) => print_grant(&grant),
+        Command::Target(target) => Box::pin(target::run(target)).await,
     }
 }
 
