@@ -85,11 +85,21 @@ impl Target {
         Ok(Server::new(http_client(None)?, vec![self.metrics.clone()]))
     }
 
+    /// The key whose grants it trusts.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Its public API, for a run of its own.
     pub(crate) fn api(&self) -> anyhow::Result<Api> {
+        self.api_at(self.signaling.clone())
+    }
+
+    /// Another server's public API, by this one's key.
+    pub(crate) fn api_at(&self, signaling: Url) -> anyhow::Result<Api> {
         let signer = Signer::new(LOADTEST_ISSUER, &self.key)?;
         let run = uuid::Uuid::new_v4().as_u128() as u32;
-        Ok(Api::new(self.signaling.clone(), None, signer, run, Duration::from_secs(3600))?)
+        Ok(Api::new(signaling, None, signer, run, Duration::from_secs(3600))?)
     }
 
     /// A fleet with its cameras published.
