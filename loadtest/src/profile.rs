@@ -18,6 +18,8 @@ pub const PAYLOAD: usize = 1160;
 pub const FILL: u8 = 0xab;
 /// Largest film that is read, in bytes.
 const MAX_FILM: u64 = 256 << 20;
+/// Shortest payload that bears a stamp, in bytes.
+const LEAST: usize = stamp::SIZE + 16;
 /// A keyframe is so many times as large as another frame.
 const KEY_FACTOR: usize = 12;
 /// NAL unit types of slices (ITU-T H.264, table 7-1).
@@ -124,7 +126,7 @@ fn bitrate(text: &str) -> Option<u64> {
     let (number, factor) =
         units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
     let value = number.parse::<f64>().ok()? * factor;
-    (30e3..=100e6).contains(&value).then_some(value as u64)
+    (30e3..=100e6).contains(&value).then_some(value.round() as u64)
 }
 
 impl TryFrom<String> for Profile {
@@ -186,7 +188,7 @@ impl Encoding {
 
     /// One GOP of so many frames, at a rate in bit/s of RTP payload.
     fn made(rid: &'static str, rate: u64, fps: u64, gop: usize) -> Self {
-        let delta = rate as usize / 8 * gop / fps as usize / (gop - 1 + KEY_FACTOR);
+        let delta = (rate as usize * gop).div_ceil(8 * fps as usize * (gop - 1 + KEY_FACTOR));
         let frame = |number| match number {
             0 => Frame::made(IDR, delta * KEY_FACTOR),
             _ => Frame::made(SLICE, delta),
@@ -197,20 +199,20 @@ impl Encoding {
 }
 
 impl Frame {
-    /// One slice of so many bytes in fragments (FU-A), its stamp counted in.
+    /// One slice of so many bytes, its stamp counted in, in fragments (FU-A) where it needs more than one packet.
     fn made(kind: u8, bytes: usize) -> Self {
-        let bytes = bytes.max(stamp::SIZE + 16);
+        let bytes = bytes.max(LEAST);
         let (full, rest) = (bytes / PAYLOAD, bytes % PAYLOAD);
-        // A rest too small for the stamp is left out.
-        let last = Some(rest).filter(|rest| *rest >= stamp::SIZE + 16);
+        // A rest too small for the stamp is left out, or made large enough, whatever changes the size less.
+        let last = Some(rest).filter(|rest| *rest >= LEAST / 2).map(|rest| rest.max(LEAST));
         let sizes: Vec<usize> = std::iter::repeat_n(PAYLOAD, full).chain(last).collect();
         let count = sizes.len();
         let fragment = |(n, size): (usize, usize)| {
             let is_last = n + 1 == count;
             let flags = u8::from(n == 0) << 7 | u8::from(is_last) << 6;
             let mut payload = vec![FILL; if is_last { size - stamp::SIZE } else { size }];
-            payload[0] = 0x7c;
-            payload[1] = flags | kind;
+            // A fragment is never both the first and the last: a slice in one piece is a NAL unit by itself.
+            (payload[0], payload[1]) = if count == 1 { (0x60 | kind, FILL) } else { (0x7c, flags | kind) };
             Bytes::from(payload)
         };
         Self { is_key: kind == IDR, payloads: sizes.into_iter().enumerate().map(fragment).collect() }
