@@ -19,6 +19,7 @@ pub mod progress;
 pub mod publisher;
 pub mod reception;
 pub mod relay;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod server;
