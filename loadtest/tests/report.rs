@@ -206,8 +206,8 @@ fn keep(name: &str, outcome: &Outcome) -> String {
 fn a_full_outcome_makes_a_full_page() {
     let page = keep("report-run.html", &full());
     check_page(&page);
-    assert_eq!(page.matches("role=\"img\"").count(), 12 + 5);
-    assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), 12 + 5);
+    assert_eq!(page.matches("role=\"img\"").count(), 12 + 6);
+    assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), 12 + 6);
     for wanted in [
         "All 4 objectives are met",
         "City evening, &lt;4,000&gt; parents &amp; staff",
@@ -257,7 +257,7 @@ fn what_was_not_measured_is_left_out() {
     for absent in ["Switching to another camera", "Server's memory", "Server's processors", "What it cost"] {
         assert!(!page.contains(absent), "{absent}");
     }
-    assert_eq!(page.matches("<svg").count(), 12 - 4 + 5 - 1);
+    assert_eq!(page.matches("<svg").count(), 12 - 4 + 6 - 1);
 }
 
 #[test]

@@ -114,7 +114,10 @@ fn label(value: f64, step: f64) -> String {
     let scale = scales
         .into_iter()
         .find(|(scale, _)| step >= scale * 0.999 || (step >= scale * 0.1 && value.abs() >= scale * 10.0));
-    let (factor, unit) = scale.filter(|_| value != 0.0).unwrap_or((1.0, ""));
+    let (factor, unit) = scale.unwrap_or((1.0, ""));
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let decimals = (-(step / factor).log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{:.decimals$}{unit}", value / factor)
 }
@@ -137,10 +140,10 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let cases = [
-            (Axis::values(0.0, 0.0, ""), "0.0 0.2 0.4 0.6 0.8 1.0"),
+            (Axis::values(0.0, 0.0, ""), "0 0.2 0.4 0.6 0.8 1.0"),
             (Axis::values(0.0, 7.3, ""), "0 2 4 6 8"),
             (Axis::values(0.0, 500.0, ""), "0 100 200 300 400 500"),
-            (Axis::values(0.0, 0.031, ""), "0.00 0.01 0.02 0.03 0.04"),
+            (Axis::values(0.0, 0.031, ""), "0 0.01 0.02 0.03 0.04"),
             (Axis::values(0.0, 4_800.0, ""), "0 1k 2k 3k 4k 5k"),
             (Axis::values(0.0, 23_456.0, ""), "0 5k 10k 15k 20k 25k"),
             (Axis::values(-3.0, 10.0, ""), "-5 0 5 10"),

@@ -70,7 +70,7 @@ pub(super) struct Chart {
 impl Chart {
     /// Draws it; `None` where there is nothing to draw.
     pub(super) fn svg(&self) -> Option<String> {
-        let lines: Vec<Line> = self.lines.iter().map(Line::thinned).collect();
+        let mut lines: Vec<Line> = self.lines.iter().map(Line::thinned).collect();
         let points = || lines.iter().flat_map(|line| &line.points).filter_map(|(x, y)| Some((*x, (*y)?)));
         let least = |a: f64, b: f64| a.min(b);
         let (x_least, x_most) = (points().map(|p| p.0).reduce(least)?, points().map(|p| p.0).reduce(f64::max)?);
@@ -84,6 +84,9 @@ impl Chart {
             Across::Time => Axis::shares(self.unit),
             _ => Axis::values(y_least, y_most, self.unit),
         };
+        if self.across == Across::Time {
+            lines.iter_mut().for_each(|line| line.reach(&x));
+        }
         let mut svg = String::new();
         // Drawing into a text cannot fail but by an error of programming; then the chart is left out.
         self.draw(&mut svg, &lines, &x, &y).ok()?;
@@ -119,9 +122,9 @@ impl Chart {
     fn draw(&self, svg: &mut String, lines: &[Line], x: &Axis, y: &Axis) -> Result<(), Failed> {
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
-            .margin_top(28 * FINE)
+            .margin_top(32 * FINE)
             .margin_right(22 * FINE)
-            .x_label_area_size(42 * FINE)
+            .x_label_area_size(44 * FINE)
             .y_label_area_size(46 * FINE)
             .build_cartesian_2d(x.clone(), y.clone())?;
         chart
@@ -171,6 +174,13 @@ impl Line {
         let stretch = all.len().div_ceil(MOST_POINTS / 2);
         let points = all.chunks(stretch).flat_map(ends).collect();
         Self { name: self.name, points }
+    }
+
+    /// A share of all is 0 up to the least value, and from the greatest on what it is there.
+    fn reach(&mut self, axis: &Axis) {
+        let Some((_, last)) = self.points.last().copied() else { return };
+        self.points.insert(0, (axis.range.start, Some(0.0)));
+        self.points.push((axis.range.end, last));
     }
 
     fn draw(&self, chart: &mut Drawn<'_>, colour: RGBColor, is_alone: bool) -> Result<(), Failed> {

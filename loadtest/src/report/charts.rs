@@ -74,6 +74,7 @@ pub(super) fn distributions(outcome: &Outcome) -> Vec<Chart> {
         chart("First picture", &[("first packet", &m.first_packet), ("first keyframe", &m.first_keyframe)]),
         chart("Steps of a join", &[("HTTP", &m.http), ("ICE", &m.ice), ("DTLS", &m.dtls)]),
         chart("Switching to another camera", &[("until its picture shows", &m.show)]),
+        chart("Joins begun late by the load test itself", &[("late", &m.late)]),
         chart("Jitter", &[("interarrival jitter", &m.jitter)]),
     ]
 }

@@ -62,7 +62,7 @@ fn capacity(steps: &[Step]) -> Headline {
     let why = |step: &Step| {
         let missed = step.verdicts.iter().filter(|verdict| !verdict.is_met);
         let said: Vec<String> = missed.map(|v| format!("{} was {}", v.objective, v.measured)).collect();
-        format!("{} viewers missed {}", count(step.viewers), said.join(", "))
+        format!("{} viewers were too many: {}", count(step.viewers), said.join(", "))
     };
     let (standing, title) = match met {
         Some(step) => (Standing::Met, format!("Capacity: {} viewers", count(step.viewers))),
@@ -155,7 +155,7 @@ fn server(outcome: &Outcome) -> Vec<Option<Figure>> {
             figure(
                 "CPU per join",
                 time(us),
-                format!("{} joins on a whole core-second", count((1e6 / us).floor() as u64)),
+                format!("{} joins a second on a whole core", count((1e6 / us).floor() as u64)),
             )
         }),
         cost.and_then(|cost| cost.viewer_bytes).map(|bytes| {
