@@ -181,9 +181,19 @@ impl Profile {
 }
 
 impl Encoding {
-    fn bits_per_second(&self) -> f64 {
+    /// RTP payload, in bit/s.
+    pub fn bits_per_second(&self) -> f64 {
         let bytes: usize = self.frames.iter().flat_map(|frame| &frame.payloads).map(Bytes::len).sum();
-        bytes as f64 * 8.0 / (self.frame_time.as_secs_f64() * self.frames.len() as f64)
+        bytes as f64 * 8.0 / self.seconds()
+    }
+
+    /// Packets a second.
+    pub fn packets_per_second(&self) -> f64 {
+        self.frames.iter().map(|frame| frame.payloads.len()).sum::<usize>() as f64 / self.seconds()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.frame_time.as_secs_f64() * self.frames.len() as f64
     }
 
     /// One GOP of so many frames, at a rate in bit/s of RTP payload.

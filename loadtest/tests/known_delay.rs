@@ -2,8 +2,8 @@
 
 mod support;
 
-use loadtest::client::sdp::{Answer, offer_to_view};
 use loadtest::client::Identity;
+use loadtest::client::sdp::{Answer, offer_to_view};
 use loadtest::engine::Network;
 use loadtest::relay::Relay;
 use loadtest::scenario::Scenario;

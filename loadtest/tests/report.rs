@@ -295,9 +295,7 @@ fn the_summary_is_aligned() {
     assert!(figures.len() >= 13, "{text}");
     let ends: Vec<usize> = figures
         .iter()
-        .map(|line| {
-            line.char_indices().filter(|(at, _)| line[*at..].starts_with("  ")).next_back().map_or(0, |(at, _)| at)
-        })
+        .map(|line| line.char_indices().rfind(|(at, _)| line[*at..].starts_with("  ")).map_or(0, |(at, _)| at))
         .collect();
     assert!(ends.iter().all(|at| *at > 0), "{text}");
     for wanted in

@@ -106,9 +106,10 @@ fn read(path: &Path) -> anyhow::Result<Report> {
 /// The cost of another profile: CPU by packets, bandwidth by bits. What a viewer costs whatever it receives is scaled too.
 fn scale(cost: &Cost, measured: &Profile, wanted: &Profile, rid: &str) -> anyhow::Result<(Cost, String)> {
     let (old, new) = (measured.film()?, wanted.film()?);
-    let (old_rate, new_rate) = (Rates::of(shown(&old, rid)), Rates::of(shown(&new, rid)));
-    let camera = |film: &Film| film.encodings.iter().map(|encoding| Rates::of(encoding).bits).sum::<f64>();
-    let (packets, bits) = (new_rate.packets / old_rate.packets, new_rate.bits / old_rate.bits);
+    let (old_shown, new_shown) = (shown(&old, rid), shown(&new, rid));
+    let camera = |film: &Film| film.encodings.iter().map(Encoding::bits_per_second).sum::<f64>();
+    let packets = new_shown.packets_per_second() / old_shown.packets_per_second();
+    let bits = new_shown.bits_per_second() / old_shown.bits_per_second();
     let scaled = Cost {
         profile: wanted.to_string(),
         viewer_us_per_second: cost.viewer_us_per_second * packets,
@@ -129,21 +130,6 @@ fn scale(cost: &Cost, measured: &Profile, wanted: &Profile, rid: &str) -> anyhow
 /// The encoding that viewers with this wish are shown: the one they wish, or the largest.
 fn shown<'a>(film: &'a Film, rid: &str) -> &'a Encoding {
     film.encodings.iter().find(|encoding| encoding.rid == rid).unwrap_or(&film.encodings[0])
-}
-
-/// What an encoding sends in a second.
-struct Rates {
-    packets: f64,
-    bits: f64,
-}
-
-impl Rates {
-    fn of(encoding: &Encoding) -> Self {
-        let payloads = || encoding.frames.iter().flat_map(|frame| &frame.payloads);
-        let seconds = encoding.frames.len() as f64 * encoding.frame_time.as_secs_f64();
-        let bytes: usize = payloads().map(bytes::Bytes::len).sum();
-        Self { packets: payloads().count() as f64 / seconds, bits: 8.0 * bytes as f64 / seconds }
-    }
 }
 
 fn read_rate(text: &str) -> Result<f64, String> {

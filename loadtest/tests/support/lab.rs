@@ -20,7 +20,8 @@ pub(crate) fn in_namespace<T: Send + 'static>(
 /// Runs a command, its words split at spaces, and returns what it printed.
 pub(crate) fn run(command: &str) -> anyhow::Result<String> {
     let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap_or_default()).args(words).output().with_context(|| command.to_owned())?;
+    let output =
+        Command::new(words.next().unwrap_or_default()).args(words).output().with_context(|| command.to_owned())?;
     anyhow::ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -3,7 +3,6 @@
 
 pub(crate) mod lab;
 
-
 use anyhow::Context;
 use loadtest::api::{Api, http_client};
 use loadtest::engine::Network;
