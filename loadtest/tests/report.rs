@@ -299,7 +299,7 @@ fn the_summary_is_aligned() {
         .collect();
     assert!(ends.iter().all(|at| *at > 0), "{text}");
     for wanted in
-        ["Loss", "0.0004 %", "after repair; 0.0052 % before", "met     transit_p99<100ms", "5  HTTP: 503 no node"]
+        ["Loss", "0.0004 %", "after repair, 0.0052 % before", "met     transit_p99<100ms", "5  HTTP: 503 no node"]
     {
         assert!(text.contains(wanted), "{wanted} is not in\n{text}");
     }

@@ -117,7 +117,7 @@ fn delivery(m: &Measures) -> Vec<Option<Figure>> {
             let before = percent(m.raw_loss_percent());
             Figure {
                 is_bad: m.lost > m.repaired,
-                ..figure("Loss", percent(m.loss_percent()), format!("after repair; {before} before"))
+                ..figure("Loss", percent(m.loss_percent()), format!("after repair, {before} before"))
             }
         }),
         two("Transit", &m.transit, 99.0),
