@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod arguments;
 pub mod client;
 pub mod engine;
 pub mod fleet;

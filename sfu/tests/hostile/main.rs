@@ -10,13 +10,8 @@ mod node;
 #[allow(dead_code, missing_docs, unreachable_pub)] // the tests' peer, of which this uses a part
 #[path = "../../core/tests/net/peer.rs"]
 mod peer;
-#[allow(dead_code)] // the benchmark's publisher, of which this uses a part
-#[path = "../../benches/fanout/publisher.rs"]
 mod publisher;
 mod pulse;
-#[allow(dead_code)] // the benchmark's viewers: their offer
-#[path = "../../benches/fanout/receivers.rs"]
-mod receivers;
 mod viewers;
 
 use attack::Attack;

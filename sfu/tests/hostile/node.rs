@@ -2,7 +2,7 @@
 
 use crate::datagrams::Recorded;
 use crate::peer::{Identity, Peer};
-use crate::{publisher, receivers};
+use crate::{publisher, viewers};
 use cluster::listen::Config as Listen;
 use protocol::grant::CameraGrant;
 use protocol::node::{Answer, Publish, Show, View};
@@ -178,7 +178,7 @@ impl Node {
     /// Connects peer `n`, the publisher if it is 0, over a socket of its own; what it sends is recorded.
     pub(crate) fn connect(&mut self, identity: &Identity, n: usize, recorded: &mut Recorded) -> (Peer, UdpSocket) {
         let fingerprint = identity.fingerprint().to_string();
-        let offer = if n == 0 { publisher::offer(&fingerprint) } else { receivers::offer(&fingerprint) };
+        let offer = if n == 0 { publisher::offer(&fingerprint) } else { viewers::offer(&fingerprint) };
         let answer = self.ask(n, offer);
         let candidate: Vec<&str> =
             answer.lines().find(|l| l.starts_with("a=candidate")).expect("a candidate").split(' ').collect();
