@@ -16,9 +16,18 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Packets that leave at once, whether or not the frame is complete.
 const GATHER_MAX: usize = 64;
 
+/// An encoding's place among the encodings. A place is given to another one after its encoding is gone: the number tells
+/// what a slot was once shown from what is there now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EncodingAt {
+    pub(crate) place: usize,
+    pub(crate) number: u64,
+}
+
 /// See the module.
 pub(crate) struct Encoding {
     pub(crate) id: EncodingId,
+    pub(crate) at: EncodingAt,
     pub(crate) ring: Ring,
     /// When the newest packet came.
     filled: Option<Instant>,
@@ -47,9 +56,10 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    pub(crate) fn new(id: EncodingId, max_bytes: usize) -> Self {
+    pub(crate) fn new(id: EncodingId, at: EncodingAt, max_bytes: usize) -> Self {
         Self {
             id,
+            at,
             ring: Ring::new(max_bytes),
             filled: None,
             restarted: None,

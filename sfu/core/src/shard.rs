@@ -284,6 +284,9 @@ pub struct Shard {
     publishers: Vec<u32>,
     cameras: HashMap<CameraKey, Camera>,
     encodings: Vec<Encoding>,
+    /// Encodings there have been; the places of those that are gone.
+    encodings_begun: u64,
+    free_encodings: Vec<usize>,
     encoding_slots: HashMap<EncodingId, usize>,
     /// Encodings with packets that have gathered, and when they are due.
     gathering: BTreeMap<usize, Instant>,
@@ -360,6 +363,8 @@ impl Shard {
             publishers: Vec::new(),
             cameras: HashMap::new(),
             encodings: Vec::new(),
+            encodings_begun: 0,
+            free_encodings: Vec::new(),
             encoding_slots: HashMap::new(),
             gathering: BTreeMap::new(),
             catching_up: Vec::new(),
@@ -380,6 +385,11 @@ impl Shard {
     /// Connections, up or coming up.
     pub fn peer_count(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Encodings of cameras that are published or watched, or were until lately.
+    pub fn encoding_count(&self) -> usize {
+        self.encoding_slots.len()
     }
 
     /// Takes in one thing that happened at `now`.

@@ -42,6 +42,8 @@ pub struct Source {
     /// Packets expected and received by the last report.
     reported: (u64, u64),
     missing: BTreeMap<u64, Missing>,
+    /// When to look at them again.
+    ask_at: Option<Instant>,
     jitter: f64,
     transit: Option<f64>,
     report: Option<(ClockPair, Instant)>,
@@ -93,6 +95,7 @@ impl Source {
             self.highest = Some(extended);
             for lost in highest + 1..extended {
                 self.missing.insert(lost, Missing { asked: None, asks: 0 });
+                self.ask_at = Some(now);
             }
             while self.missing.len() > MAX_MISSING {
                 self.missing.pop_first();
@@ -129,6 +132,9 @@ impl Source {
 
     /// The sequence numbers to ask for now (RFC 4585, section 6.2.1).
     pub fn nack(&mut self, now: Instant) -> Vec<u16> {
+        if self.ask_at.is_none_or(|at| now < at) {
+            return Vec::new();
+        }
         self.missing.retain(|_, m| m.asks < MAX_ASKS || m.asked.is_some_and(|at| now < at + ASK_AGAIN));
         let mut due = Vec::new();
         for (sequence, missing) in &mut self.missing {
@@ -138,6 +144,7 @@ impl Source {
                 due.push(*sequence as u16);
             }
         }
+        self.ask_at = self.missing.values().filter_map(|m| m.asked).min().map(|asked| asked + ASK_AGAIN);
         due
     }
 

@@ -1,5 +1,6 @@
 //! A viewer: its slots, what each is to show, what it is shown now, and its stream.
 
+use crate::encoding::EncodingAt;
 use crate::fanout::Outbound;
 use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
@@ -64,7 +65,7 @@ pub(crate) struct Slot {
     /// Slot of the encoding that takes over with its next keyframe.
     pub(crate) coming: Option<usize>,
     pub(crate) feed: Feed,
-    pub(crate) rewriter: Rewriter<usize>,
+    pub(crate) rewriter: Rewriter<EncodingAt>,
     pub(crate) out: Outbound,
     pub(crate) last_sent: Option<Instant>,
     /// Something has left since the feed began.
@@ -166,7 +167,7 @@ impl Slot {
     }
 
     /// Begins to show `encoding` from its packet `first` on, whose newest has the time `newest`.
-    pub(crate) fn start(&mut self, now: Instant, encoding: usize, first: &Packet, newest: u32) {
+    pub(crate) fn start(&mut self, now: Instant, encoding: EncodingAt, first: &Packet, newest: u32) {
         let idle = self.last_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.rewriter.start(encoding, first.index, first.time, newest, first.codec.ticks(idle));
         self.has_sent = false;

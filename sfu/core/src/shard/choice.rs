@@ -1,7 +1,7 @@
 //! Who watches which encoding: what slots wish, what cameras have, and what shards ask of each other for it.
 
 use super::{Camera, Change, Origin, Shard, ShardMessage};
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, EncodingAt};
 use crate::types::{CameraKey, EncodingId, Packet, ShardId, SlotId, Subscription, Track};
 use crate::viewer::{Feed, Slot, SlotAt, Viewer};
 use std::sync::Arc;
@@ -12,10 +12,49 @@ const FALL_BACK_AFTER: Duration = Duration::from_millis(1500);
 
 impl Shard {
     fn encoding_slot(&mut self, id: EncodingId) -> usize {
-        *self.encoding_slots.entry(id).or_insert_with(|| {
-            self.encodings.push(Encoding::new(id, self.config.ring_bytes));
-            self.encodings.len() - 1
-        })
+        if let Some(place) = self.encoding_slots.get(&id) {
+            return *place;
+        }
+        let place = self.free_encodings.pop().unwrap_or(self.encodings.len());
+        self.encodings_begun += 1;
+        let encoding = Encoding::new(id, EncodingAt { place, number: self.encodings_begun }, self.config.ring_bytes);
+        if place == self.encodings.len() {
+            self.encodings.push(encoding);
+        } else {
+            self.encodings[place] = encoding;
+        }
+        self.encoding_slots.insert(id, place);
+        place
+    }
+
+    /// Forgets an encoding that its camera's publisher does not have, once nobody watches it, and its camera with the
+    /// last one.
+    pub(super) fn forget_encoding(&mut self, place: usize) {
+        let encoding = &self.encodings[place];
+        let id = encoding.id;
+        let is_known = self.encoding_slots.get(&id) == Some(&place);
+        if !is_known || encoding.is_watched() || !encoding.subscribers.is_empty() {
+            return;
+        }
+        let Some(camera) = self.cameras.get_mut(&id.camera) else { return };
+        if camera.encodings.contains(&place) && (camera.origin.is_some() || !camera.viewers.is_empty()) {
+            return;
+        }
+        camera.encodings.retain(|other| *other != place);
+        self.encoding_slots.remove(&id);
+        self.gathering.remove(&place);
+        self.backlog.drop_media(place);
+        self.free_encodings.push(place);
+        self.forget_camera(id.camera);
+    }
+
+    /// Forgets a camera that nobody publishes or watches.
+    fn forget_camera(&mut self, key: CameraKey) {
+        let is_unused =
+            |camera: &Camera| camera.origin.is_none() && camera.viewers.is_empty() && camera.encodings.is_empty();
+        if self.cameras.get(&key).is_some_and(is_unused) {
+            self.cameras.remove(&key);
+        }
     }
 
     /// A camera's publisher came, moved or left.
@@ -77,8 +116,8 @@ impl Shard {
         if old != new {
             slot.since = now;
             slot.has_sent = false;
-            if let Some(camera) = old.and_then(|camera| self.cameras.get_mut(&camera)) {
-                camera.viewers.retain(|viewer| *viewer != at);
+            if let Some(key) = old {
+                self.look_away(at, key);
             }
             if let Some(camera) = new {
                 self.cameras.entry(camera).or_default().viewers.push(at);
@@ -89,6 +128,14 @@ impl Shard {
         }
         self.choose_encoding(at);
         self.report_slot(at);
+    }
+
+    /// A slot is to show a camera no more.
+    fn look_away(&mut self, at: SlotAt, key: CameraKey) {
+        if let Some(camera) = self.cameras.get_mut(&key) {
+            camera.viewers.retain(|viewer| *viewer != at);
+        }
+        self.forget_camera(key);
     }
 
     /// What a slot can best be shown of a camera.
@@ -232,8 +279,8 @@ impl Shard {
     pub(super) fn viewer_left(&mut self, place: u32, viewer: &Viewer) {
         for id in viewer.slot_ids() {
             let (at, Some(slot)) = (SlotAt { place, slot: id }, viewer.slot(id)) else { continue };
-            if let Some(camera) = slot.wish.and_then(|wish| self.cameras.get_mut(&wish.camera)) {
-                camera.viewers.retain(|viewer| *viewer != at);
+            if let Some(wish) = slot.wish {
+                self.look_away(at, wish.camera);
             }
             for encoding in slot.watching.iter().chain(&slot.coming) {
                 self.unwatch(at, *encoding);

@@ -58,7 +58,9 @@ impl Shard {
             Next::Again { packet, .. } if !room(room_for(std::slice::from_ref(packet))) => Step::Full,
             Next::Datagram { to, bytes } => Step::Train(arena.put(to, bytes)),
             Next::Media { encoding, slot: at, packets, .. } => {
-                let shows = |(_, _, slot): &(_, _, &mut Slot)| slot.rewriter.source() == Some(encoding);
+                let shows = |(_, _, slot): &(_, _, &mut Slot)| {
+                    slot.rewriter.source().is_some_and(|source| source.place == encoding)
+                };
                 let Some((to, sealer, slot)) = outward(peers, at).filter(shows) else { return Some(Step::Nothing) };
                 let before = slot.out.packets;
                 let way = Way { to, send_time, sealer, arena };

@@ -37,12 +37,13 @@ impl Shard {
     fn begin(&mut self, at: SlotAt, encoding: usize) -> bool {
         let now = self.now;
         let held = &self.encodings[encoding];
+        let source = held.at;
         let Some(first) = held.cached_gop(now).cloned() else { return false };
         // What the end of the burst maps to: the newest packet that belongs to it.
         let newest = held.ring.range(first.index, held.passed_on).last().map_or(first.time, |p| p.time);
         self.backlog.withdraw(at, encoding);
         if let Some(slot) = self.slot(at) {
-            slot.start(now, encoding, &first, newest);
+            slot.start(now, source, &first, newest);
         }
         self.set_feed(at, Feed::CatchingUp { next: first.index });
         self.send_sender_reports(at.place);

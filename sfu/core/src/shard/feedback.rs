@@ -55,7 +55,7 @@ impl Shard {
             let is_allowed = viewer.may_retransmit(now);
             let slot = viewer.slot(at.slot).filter(|_| is_allowed);
             let packet = slot.and_then(|slot| slot.rewriter.resolve(*sequence)).and_then(|(source, index, times)| {
-                let packet = self.encodings.get(source)?.ring.packet(index)?.clone();
+                let packet = self.encodings.get(source.place).filter(|e| e.at == source)?.ring.packet(index)?.clone();
                 let time = times.map(packet.time);
                 Some((packet, Place { sequence: u64::from(*sequence), time }))
             });
@@ -78,11 +78,13 @@ impl Shard {
         let mut reports = Vec::new();
         for id in slots {
             let Some(slot) = self.viewer(place).and_then(|v| v.slot(id)) else { continue };
-            // While a slot waits for another encoding, its timestamps are still those of the former one.
-            let shown = slot.watching.filter(|encoding| slot.rewriter.source() == Some(*encoding));
-            let (Some(encoding), out) = (shown, &slot.out) else { continue };
+            let (source, watching, out) = (slot.rewriter.source(), slot.watching, &slot.out);
             let (ssrc, packets, octets) = (out.ssrc(), out.packets as u32, out.octets as u32);
-            let Some(clock) = self.encodings[encoding].clock.as_ref().map(|clock| clock.at(now)) else { continue };
+            // While a slot waits for another encoding, its timestamps are still those of the former one.
+            let shown = watching.map(|encoding| &self.encodings[encoding]).filter(|e| source == Some(e.at));
+            let Some(clock) = shown.and_then(|encoding| encoding.clock.as_ref()).map(|clock| clock.at(now)) else {
+                continue;
+            };
             let slot = self.viewer(place).and_then(|v| v.slot(id));
             let Some(rtp) = slot.and_then(|slot| slot.rewriter.map_time(clock.rtp)) else { continue };
             reports.extend(rtcp::sender_report(ssrc, ClockPair { ntp: clock.ntp, rtp }, packets, octets));

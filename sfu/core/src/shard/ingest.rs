@@ -136,12 +136,11 @@ impl Shard {
         let now = self.now;
         let Some(publisher) = self.publisher(place) else { return };
         let ours = publisher.ssrc;
-        let asks: Vec<_> = publisher.streams().map(|(ssrc, stream)| (ssrc, stream.source.nack(now))).collect();
+        let asks = publisher.streams().map(|(ssrc, stream)| (ssrc, stream.source.nack(now)));
+        let asks: Vec<_> = asks.filter(|(_, missing)| !missing.is_empty()).collect();
         for (ssrc, missing) in asks {
-            if !missing.is_empty() {
-                self.counters.nacks_out += missing.len() as u64;
-                self.send_rtcp(place, &rtcp::nack(ours, ssrc, &missing));
-            }
+            self.counters.nacks_out += missing.len() as u64;
+            self.send_rtcp(place, &rtcp::nack(ours, ssrc, &missing));
         }
     }
 

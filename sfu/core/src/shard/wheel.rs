@@ -34,8 +34,8 @@ impl Shard {
             }
         }
         self.send_dtls();
-        for place in self.publishers.clone() {
-            self.ask_for_missing(place);
+        for at in 0..self.publishers.len() {
+            self.ask_for_missing(self.publishers[at]);
         }
         for place in (self.tick..self.peers.len()).step_by(SLOTS) {
             self.visit_peer(place as u32);
@@ -78,5 +78,6 @@ impl Shard {
         if encoding.arbiter.due(self.now) || (is_stuck && encoding.arbiter.request(self.now)) {
             self.ask_for_keyframe(slot);
         }
+        self.forget_encoding(slot);
     }
 }
