@@ -79,7 +79,7 @@ impl Signaling {
     ) -> Result<Opened, Failure> {
         let connection = record.connection;
         let theirs = username_fragment(offer).map(str::to_owned);
-        tracing::info!(%connection, node = %record.node, "connecting");
+        tracing::debug!(%connection, node = %record.node, "connecting");
         let lease = lease(record.until);
         self.0.directory.put_connection(record, lease).await?;
         let answered = match call.await {
@@ -150,7 +150,7 @@ impl Signaling {
             self.0.nodes.disconnect(&node, connection).await?;
         }
         self.0.directory.remove_connection(connection).await?;
-        tracing::info!(%connection, "closed by its client");
+        tracing::debug!(%connection, "closed by its client");
         Ok(StatusCode::OK)
     }
 }
