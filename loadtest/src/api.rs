@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// Connections that were not used for so long are closed before a server does it: it would take the next call with it.
+const IDLE: Duration = Duration::from_secs(5);
 /// Longest life of a grant.
 const LONGEST_GRANT: Duration = Duration::from_secs(24 * 3600 - 60);
 
@@ -183,7 +185,8 @@ impl Api {
 /// An HTTP client that trusts the web's authorities, and those of a PEM file.
 pub fn http_client(ca: Option<&Path>) -> Result<Client, ApiError> {
     let tls = cluster::tls::public_client(ca)?;
-    Ok(Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT).build()?)
+    let builder = Client::builder().tls_backend_preconfigured(tls).timeout(TIMEOUT);
+    Ok(builder.pool_idle_timeout(IDLE).build()?)
 }
 
 async fn send(call: RequestBuilder, grant: &str) -> Result<Response, CallError> {

@@ -104,7 +104,7 @@ pub struct Measures {
     /// From the call to the first complete keyframe.
     pub first_keyframe: Spread,
     /// From a publisher's sending of a frame's last packet to its receipt by a viewer, of frames published after the
-    /// viewer asked for the camera. One frame in eight is looked at.
+    /// viewer asked for the camera. One frame in seven is looked at.
     pub transit: Spread,
     /// Interarrival jitter of each slot, once a second (RFC 3550, section 6.4.1).
     pub jitter: Spread,

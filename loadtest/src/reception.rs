@@ -21,8 +21,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 const GIVE_UP: Duration = Duration::from_secs(1);
 /// A jump of more is no loss, but another stream.
 const MAX_JUMP: u16 = 8192;
-/// One frame in so many is looked into.
-const LOOK: u32 = 8;
+/// One frame in so many is looked into: a number that shares no factor with usual GOPs, so that each of their frames has
+/// its turn.
+const LOOK: u32 = 7;
 /// Ticks of the RTP clock in a second.
 const RATE: f64 = 90_000.0;
 
@@ -236,7 +237,11 @@ impl Reception {
         if Some(stamp.camera) != self.wished {
             // Until the switch is done, the former camera may still show.
             let is_former = Some(stamp.camera) == self.former && self.asked.is_some_and(|asked| asked.is_switch);
-            measures.wrong += u64::from(!is_former);
+            if !is_former {
+                let (wished, former, ssrc) = (self.wished, self.former, self.ssrc);
+                tracing::debug!(ssrc, ?wished, ?former, ?stamp, "a slot shows another camera than it is to");
+                measures.wrong += 1;
+            }
             return;
         }
         if let Some(asked) = self.asked.as_mut().filter(|asked| asked.is_switch) {

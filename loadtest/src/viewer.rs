@@ -190,6 +190,7 @@ impl Viewer {
     fn open(&mut self, packet: &[u8], measures: &mut Measures) -> Option<Stamp> {
         measures.opened += 1;
         let Ok(plain) = self.client.open_rtp(packet) else {
+            tracing::debug!(sequence = ?packet.get(2..4), "a packet does not authenticate");
             measures.wrong += 1;
             return None;
         };
@@ -197,7 +198,10 @@ impl Viewer {
         let stamp = Stamp::read(payload);
         let filled = payload.len() - stamp.map_or(0, |_| stamp::SIZE);
         let is_sound = payload.get(2..filled).is_some_and(|rest| rest.iter().all(|byte| *byte == FILL));
-        measures.wrong += u64::from(self.is_made && !is_sound);
+        if self.is_made && !is_sound {
+            tracing::debug!(?stamp, len = payload.len(), "a packet holds something else than was sent");
+            measures.wrong += 1;
+        }
         stamp
     }
 

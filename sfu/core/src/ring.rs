@@ -1,12 +1,15 @@
 //! The packets of one encoding, stored once for all its viewers: answers retransmission requests and holds the group of
 //! pictures (GOP) that a new viewer starts from.
 //!
-//! Invariant: at most `max_bytes` of payload and [`MAX_PACKETS`] packets are held; the GOP is offered only while it is
-//! whole from its first packet on.
+//! Invariants: at most `max_bytes` of payload and [`MAX_PACKETS`] packets are held, and of what came before the GOP no more
+//! than [`KEPT`]; the GOP is offered only while it is whole from its first packet on.
 
 use crate::Packet;
 use std::collections::VecDeque;
+use std::time::Duration;
 
+/// How long packets from before the GOP are held: whoever still misses one then begins anew.
+pub const KEPT: Duration = Duration::from_secs(3);
 /// Most packets held, and so the longest answerable reordering.
 pub const MAX_PACKETS: usize = 8192;
 
@@ -19,12 +22,14 @@ pub struct Ring {
     bytes: usize,
     max_bytes: usize,
     gop: Option<u64>,
+    /// RTP timestamp of the newest packet.
+    newest: u32,
 }
 
 impl Ring {
     /// An empty ring for at most so many payload bytes.
     pub fn new(max_bytes: usize) -> Self {
-        Self { slots: VecDeque::new(), first: 0, bytes: 0, max_bytes, gop: None }
+        Self { slots: VecDeque::new(), first: 0, bytes: 0, max_bytes, gop: None, newest: 0 }
     }
 
     /// Stores a packet. False when it is held already or too old.
@@ -51,12 +56,15 @@ impl Ring {
             self.gop = Some(packet.index);
         }
         self.slots[place] = Some(packet.clone());
+        if place + 1 == self.slots.len() {
+            self.newest = packet.time;
+        }
         self.shrink();
         true
     }
 
     fn shrink(&mut self) {
-        while self.bytes > self.max_bytes || self.slots.len() > MAX_PACKETS {
+        while self.bytes > self.max_bytes || self.slots.len() > MAX_PACKETS || self.is_oldest_spent() {
             let Some(oldest) = self.slots.pop_front() else { return };
             self.bytes -= oldest.map_or(0, |p| p.payload.len());
             if self.gop == Some(self.first) {
@@ -64,6 +72,16 @@ impl Ring {
             }
             self.first += 1;
         }
+    }
+
+    /// Whether the oldest packet is of use to nobody any more. A hole is as old as what follows it.
+    fn is_oldest_spent(&self) -> bool {
+        let is_before_gop = self.gop.is_some_and(|gop| self.first < gop);
+        is_before_gop
+            && self.slots.iter().flatten().next().is_some_and(|packet| {
+                let age = self.newest.wrapping_sub(packet.time);
+                age < 1 << 31 && age > packet.codec.ticks(KEPT)
+            })
     }
 
     /// Forgets everything: the publisher started anew.

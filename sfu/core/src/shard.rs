@@ -276,6 +276,8 @@ pub struct Shard {
     origin: Instant,
     now: Instant,
     peers: Vec<Option<Box<Peer>>>,
+    /// What fan-out needs of those peers that are viewers, side by side: it goes over them for every packet.
+    viewers: Vec<Option<Viewer>>,
     free: Vec<u32>,
     by_id: HashMap<PeerId, u32>,
     by_ufrag: HashMap<String, u32>,
@@ -342,7 +344,8 @@ struct Peer {
 
 enum Role {
     Publisher(Publisher),
-    Viewer(Viewer),
+    /// Whose state stands among the viewers, at the same place.
+    Viewer,
 }
 
 impl Shard {
@@ -355,6 +358,7 @@ impl Shard {
             origin: now,
             now,
             peers: Vec::new(),
+            viewers: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
@@ -432,10 +436,7 @@ impl Shard {
     }
 
     fn viewer(&mut self, place: u32) -> Option<&mut Viewer> {
-        match &mut self.peer_mut(place)?.role {
-            Role::Viewer(viewer) => Some(viewer),
-            Role::Publisher(_) => None,
-        }
+        self.viewers.get_mut(place as usize)?.as_mut()
     }
 
     fn slot(&mut self, at: SlotAt) -> Option<&mut Slot> {

@@ -186,8 +186,16 @@ impl Inbound {
 pub struct Sealer(Cipher);
 
 enum Cipher {
-    Gcm { key: Box<LessSafeKey>, salt: [u8; 12] },
-    Cm { stream: Box<dyn StreamCipher>, mac: Box<dyn Mac>, salt: [u8; 14] },
+    /// In place: fan-out goes over the keys of all viewers.
+    Gcm {
+        key: LessSafeKey,
+        salt: [u8; 12],
+    },
+    Cm {
+        stream: Box<dyn StreamCipher>,
+        mac: Box<dyn Mac>,
+        salt: [u8; 14],
+    },
 }
 
 impl Sealer {
@@ -199,7 +207,7 @@ impl Sealer {
             Profile::AeadAes128Gcm => {
                 let key = UnboundKey::new(&AES_128_GCM, &session_key).map_err(key_error)?;
                 let salt = derive(2, 12)?.try_into().map_err(|_| key_error("salt"))?;
-                Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt }
+                Cipher::Gcm { key: LessSafeKey::new(key), salt }
             }
             Profile::Aes128CmHmacSha1_80 => Cipher::Cm {
                 stream: crypto.new_stream_cipher(StreamCipherAlgorithm::Aes128Ctr, &session_key).map_err(key_error)?,

@@ -6,6 +6,8 @@ use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
 use crate::srtp::Sealer;
 use crate::types::{CameraKey, Packet, SlotId, SlotState, Ssrc, Subscription};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets.
@@ -47,8 +49,10 @@ pub(crate) enum Feed {
 /// See the module.
 pub(crate) struct Viewer {
     /// Its video m-lines.
-    slots: Box<[Slot]>,
+    slots: SmallVec<[Slot; 1]>,
     audio: Option<Box<Slot>>,
+    /// Where it receives: its peer's address.
+    pub(crate) to: Option<SocketAddr>,
     /// Once connected. One key serves all streams: their SSRCs tell them apart.
     pub(crate) sealer: Option<Sealer>,
     /// A picture has left for it.
@@ -85,7 +89,7 @@ impl Viewer {
         let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
         let audio = media.audio.as_ref().map(sound);
         let (rtx, bursts) = (Allowance::of(RTX_PER_SECOND), Allowance::of(BURSTS_PER_SECOND));
-        Self { slots, audio, sealer: None, is_playing: false, rtx, bursts }
+        Self { slots, audio, to: None, sealer: None, is_playing: false, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -108,13 +112,13 @@ impl Viewer {
         }
     }
 
-    /// Once it is connected: its key, and one of its slots.
-    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(&mut Sealer, &mut Slot)> {
+    /// Once it is connected: where it receives, its key, and one of its slots.
+    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
         let slot = match id {
             SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
             SlotId::Audio => self.audio.as_deref_mut(),
         };
-        Some((self.sealer.as_mut()?, slot?))
+        Some((self.to?, self.sealer.as_mut()?, slot?))
     }
 
     /// The slot whose stream has this SSRC.

@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sfu_core::ring::{MAX_PACKETS, Ring};
+use sfu_core::ring::{KEPT, MAX_PACKETS, Ring};
 use sfu_core::{Codec, Packet};
 use std::collections::BTreeMap;
+
+/// From one packet to the next, in ticks: some hundreds are as old as what is kept for retransmissions.
+const TICKS: u64 = 600;
 
 fn packet(index: u64, len: usize, starts_gop: bool) -> Packet {
     Packet {
         index,
-        time: index as u32,
+        time: index.wrapping_mul(TICKS) as u32,
         marker: false,
         starts_gop,
         codec: Codec::H264,
@@ -113,6 +116,23 @@ fn the_newest_gop_is_offered() {
 }
 
 #[test]
+fn what_came_before_the_gop_is_held_as_long_as_it_may_be_asked_for_again() {
+    let second = Codec::H264.ticks(KEPT) / 2;
+    let at = |index: u64, starts_gop| Packet { time: index as u32 * second, ..packet(index, 10, starts_gop) };
+    let mut ring = Ring::new(usize::MAX);
+    for index in 1..=5 {
+        ring.insert(&at(index, index == 1));
+    }
+    assert_eq!(indices(&ring, 0, u64::MAX), [1, 2, 3, 4, 5], "a GOP is held whole, however long");
+    ring.insert(&at(6, true));
+    assert_eq!(indices(&ring, 0, u64::MAX), [4, 5, 6]);
+    // 8 does not come.
+    ring.insert(&at(9, false));
+    assert_eq!(indices(&ring, 0, u64::MAX), [6, 9]);
+    assert_eq!(gop(&ring), Some(6));
+}
+
+#[test]
 fn a_gop_whose_first_packet_is_gone_is_not_offered() {
     let mut ring = Ring::new(35);
     ring.insert(&packet(1, 10, true));
@@ -197,6 +217,13 @@ impl Model {
         }
         self.end = self.end.max(packet.index + 1);
         while self.bytes() > self.max_bytes || self.end - self.first > MAX_PACKETS as u64 {
+            self.held.remove(&self.first);
+            self.first += 1;
+        }
+        let kept = u64::from(Codec::H264.ticks(KEPT)) / TICKS;
+        while self.gop.is_some_and(|gop| self.first < gop)
+            && self.held.first_key_value().is_some_and(|(oldest, _)| self.end - 1 - oldest > kept)
+        {
             self.held.remove(&self.first);
             self.first += 1;
         }

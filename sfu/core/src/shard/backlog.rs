@@ -41,8 +41,8 @@ enum Turn {
     Again,
 }
 
-/// Packets to viewers: run by run, so that long frames are paced by the fan-out itself. The viewers are those of the moment
-/// when the packets were passed on: who joins after it has them from the ring.
+/// Packets to viewers: all of a frame to one, then to the next, so that half of them have it when half of the work is done.
+/// The viewers are those of the moment when the packets were passed on: who joins after it has them from the ring.
 struct Media {
     since: Instant,
     slots: Vec<SlotAt>,
@@ -235,32 +235,29 @@ impl Backlog {
 
 impl Media {
     fn is_done(&self) -> bool {
-        self.run == self.runs.len() || self.slots.is_empty()
+        self.viewer >= self.slots.len()
     }
 
     /// Trains that it still is.
     fn left(&self) -> usize {
-        (self.runs.len() - self.run) * self.slots.len() - self.viewer
+        (self.slots.len() - self.viewer) * self.runs.len() - self.run
     }
 
     fn advance(&mut self) {
-        self.viewer += 1;
-        self.begin_run();
-    }
-
-    fn begin_run(&mut self) {
-        if self.viewer >= self.slots.len() {
-            self.viewer = 0;
-            self.run += 1;
+        self.run += 1;
+        if self.run == self.runs.len() {
+            self.run = 0;
+            self.viewer += 1;
         }
     }
 
     fn withdraw(&mut self, at: SlotAt) {
         let Some(place) = self.slots.iter().position(|slot| *slot == at) else { return };
         self.slots.remove(place);
-        self.viewer -= usize::from(place < self.viewer);
-        if self.viewer > 0 {
-            self.begin_run();
+        if place < self.viewer {
+            self.viewer -= 1;
+        } else if place == self.viewer {
+            self.run = 0;
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What waits into trains: it is sealed only when the shell has room for it.
 
 use super::backlog::Next;
-use super::{Output, Peer, Role, Shard};
+use super::{Output, Shard};
 use crate::fanout::{Arena, Train, Way, room_for};
 use crate::srtp::Sealer;
-use crate::viewer::{Slot, SlotAt};
+use crate::viewer::{Slot, SlotAt, Viewer};
 use std::net::SocketAddr;
 
 /// What one step led to.
@@ -51,7 +51,7 @@ impl Shard {
     /// Seals what is next; `None` when nothing waits.
     fn step(&mut self, arena: &mut Arena) -> Option<Step> {
         let (now, send_time) = (self.now, self.send_time());
-        let (room, peers) = (|bytes| arena.has_room(bytes), &mut self.peers);
+        let (room, viewers) = (|bytes| arena.has_room(bytes), &mut self.viewers);
         Some(match self.backlog.next()? {
             Next::Datagram { bytes, .. } if !room(bytes.len()) => Step::Full,
             Next::Media { room: needed, .. } if !room(needed) => Step::Full,
@@ -61,7 +61,7 @@ impl Shard {
                 let shows = |(_, _, slot): &(_, _, &mut Slot)| {
                     slot.rewriter.source().is_some_and(|source| source.place == encoding)
                 };
-                let Some((to, sealer, slot)) = outward(peers, at).filter(shows) else { return Some(Step::Nothing) };
+                let Some((to, sealer, slot)) = outward(viewers, at).filter(shows) else { return Some(Step::Nothing) };
                 let before = slot.out.packets;
                 let way = Way { to, send_time, sealer, arena };
                 let Some(train) = slot.out.seal(packets, &mut slot.rewriter, way) else {
@@ -76,7 +76,7 @@ impl Shard {
                 }
             }
             Next::Again { slot: at, packet, original } => {
-                let Some((to, sealer, slot)) = outward(peers, at) else { return Some(Step::Nothing) };
+                let Some((to, sealer, slot)) = outward(viewers, at) else { return Some(Step::Nothing) };
                 let way = Way { to, send_time, sealer, arena };
                 let Some(train) = slot.out.seal_again(packet, original, way) else { return Some(Step::Nothing) };
                 self.counters.retransmissions += 1;
@@ -92,9 +92,7 @@ impl Shard {
     }
 }
 
-/// A connected viewer's address and key, and one of its slots.
-fn outward(peers: &mut [Option<Box<Peer>>], at: SlotAt) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
-    let peer = peers.get_mut(at.place as usize)?.as_deref_mut()?;
-    let Peer { address: Some(to), role: Role::Viewer(viewer), .. } = peer else { return None };
-    viewer.outward(at.slot).map(|(sealer, slot)| (*to, sealer, slot))
+/// Where a connected viewer receives, its key, and one of its slots.
+fn outward(viewers: &mut [Option<Viewer>], at: SlotAt) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
+    viewers.get_mut(at.place as usize)?.as_mut()?.outward(at.slot)
 }

@@ -3,7 +3,7 @@
 //! Invariant: a slot is in an encoding's `live` or `joining` list exactly while its viewer is connected and it watches
 //! that encoding, or waits for it to take over.
 
-use super::{Notice, Role, Shard, ShardMessage};
+use super::{Notice, Shard, ShardMessage};
 use crate::types::{Packet, SlotId, SlotState};
 use crate::viewer::{Feed, Slot, SlotAt};
 use std::sync::Arc;
@@ -185,7 +185,7 @@ impl Shard {
 
     /// Says how a slot is, where that has changed.
     pub(super) fn report_slot(&mut self, at: SlotAt) {
-        let Some(Role::Viewer(viewer)) = self.peer(at.place).map(|p| &p.role) else { return };
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return };
         let Some(slot) = viewer.slot(at.slot) else { return };
         let now = (slot.wish.map(|wish| wish.camera), self.slot_state(slot));
         if now == slot.told {

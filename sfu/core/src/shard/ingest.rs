@@ -18,7 +18,7 @@ impl Shard {
     fn publisher(&mut self, place: u32) -> Option<&mut Publisher> {
         match &mut self.peer_mut(place)?.role {
             Role::Publisher(publisher) => Some(publisher),
-            Role::Viewer(_) => None,
+            Role::Viewer => None,
         }
     }
 

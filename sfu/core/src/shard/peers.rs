@@ -25,12 +25,12 @@ impl Shard {
         if self.by_id.contains_key(&new.id) {
             return;
         }
-        let (role, show) = match new.role {
+        let (role, viewer, show) = match new.role {
             NewRole::Publisher { camera, media, ssrc } => {
-                (Role::Publisher(Publisher::new(camera, media, ssrc)), Vec::new())
+                (Role::Publisher(Publisher::new(camera, media, ssrc)), None, Vec::new())
             }
             NewRole::Viewer { show, media, first_sequence } => {
-                (Role::Viewer(Viewer::new(self.now, &media, first_sequence)), show)
+                (Role::Viewer, Some(Viewer::new(self.now, &media, first_sequence)), show)
             }
         };
         if self.by_id.is_empty() {
@@ -38,11 +38,13 @@ impl Shard {
         }
         let place = self.free.pop().unwrap_or_else(|| {
             self.peers.push(None);
+            self.viewers.push(None);
             self.peers.len() as u32 - 1
         });
         self.by_id.insert(new.id, place);
         self.by_ufrag.insert(new.ice.ufrag.clone(), place);
         self.handshaking.push(place);
+        self.viewers[place as usize] = viewer;
         self.peers[place as usize] = Some(Box::new(Peer {
             id: new.id,
             ice: new.ice,
@@ -88,19 +90,21 @@ impl Shard {
             }
         }
         self.handshaking.retain(|p| *p != place);
-        match peer.role {
-            Role::Viewer(viewer) => self.viewer_left(place, &viewer),
-            Role::Publisher(publisher) => self.publisher_left(place, peer.id, publisher.camera),
+        if let Some(viewer) = self.viewers[place as usize].take() {
+            self.viewer_left(place, &viewer);
+        }
+        if let Role::Publisher(publisher) = peer.role {
+            self.publisher_left(place, peer.id, publisher.camera);
         }
         self.free.push(place);
         self.notify(Notice::Gone(peer.id, why));
     }
 
     fn say_goodbye(&mut self, place: u32) {
-        let Some(peer) = self.peer(place) else { return };
-        let ours = match &peer.role {
-            Role::Viewer(viewer) => viewer.ssrcs(),
-            Role::Publisher(publisher) => vec![publisher.ssrc],
+        let ours = match (self.viewer(place).map(|viewer| viewer.ssrcs()), self.peer(place).map(|peer| &peer.role)) {
+            (Some(ssrcs), _) => ssrcs,
+            (None, Some(Role::Publisher(publisher))) => vec![publisher.ssrc],
+            _ => return,
         };
         self.send_rtcp(place, &rtcp::goodbye(&ours));
         self.dtls.close(self.now, place);
@@ -176,7 +180,16 @@ impl Shard {
             peer.heard_here = now;
         }
         self.by_address.insert(from, place);
+        self.lead(place);
         self.send_datagram(from, reply.response);
+    }
+
+    /// A viewer's trains go to its peer's address from now on.
+    fn lead(&mut self, place: u32) {
+        let to = self.peer(place).and_then(|peer| peer.address);
+        if let Some(viewer) = self.viewer(place) {
+            viewer.to = to;
+        }
     }
 
     fn receive_dtls(&mut self, from: SocketAddr, bytes: &[u8]) {
@@ -211,7 +224,8 @@ impl Shard {
         let id = peer.id;
         self.handshaking.retain(|p| *p != place);
         match &mut peer.role {
-            Role::Viewer(viewer) => {
+            Role::Viewer => {
+                let Some(viewer) = self.viewer(place) else { return };
                 viewer.sealer = Some(session.sealer);
                 let slots = viewer.slot_ids();
                 self.notify(Notice::Connected(id));
@@ -250,6 +264,7 @@ impl Shard {
         if let Some(peer) = self.peer_mut(place) {
             (peer.heard, peer.heard_here, peer.address) = (now, now, Some(from));
         }
+        self.lead(place);
         let is_publisher = matches!(self.peer(place).map(|p| &p.role), Some(Role::Publisher(_)));
         match (is_rtcp, is_publisher) {
             (true, true) => self.publisher_reports(place, &plain),

@@ -1,6 +1,6 @@
 //! What happens with time: one wheel for all peers, each visited once a second, spread over its slots.
 
-use super::{Ended, Role, Shard};
+use super::{Ended, Shard};
 use crate::viewer::SlotAt;
 use std::time::Duration;
 
@@ -58,9 +58,8 @@ impl Shard {
         if is_up && now >= peer.heard + self.config.silence_timeout {
             return self.remove(place, Ended::Silent);
         }
-        let slots = match &peer.role {
-            Role::Publisher(_) => return self.report_reception(place),
-            Role::Viewer(viewer) => viewer.slot_ids(),
+        let Some(slots) = self.viewer(place).map(|viewer| viewer.slot_ids()) else {
+            return self.report_reception(place);
         };
         self.send_sender_reports(place);
         for slot in slots {
