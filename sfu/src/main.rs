@@ -8,6 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 
+/// A media node allocates for every packet that comes in: the C library takes an eighth of a busy shard's time for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sunroom's media node.
 #[derive(Parser)]
 #[command(version)]

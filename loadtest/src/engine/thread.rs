@@ -23,8 +23,8 @@ const TICK: Duration = Duration::from_millis(20);
 const SLOTS: usize = 50;
 /// How long a peer may take to connect.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// While nothing is urgent, datagrams gather for so long: waking up for each train would cost the sender more than the
-/// train. Receive times are the kernel's.
+/// Datagrams to viewers gather for so long: on one machine, waking up for each train would cost its sender more than the
+/// train. Receive times of media are the kernel's; to each step of a join this adds up to as much.
 const GATHER_MS: u8 = 1;
 /// Sockets that are looked at in one turn of the loop.
 const EVENTS: usize = 1024;
@@ -128,7 +128,7 @@ impl Engine {
     fn wait(&mut self, ready: &mut [EpollEvent]) -> io::Result<usize> {
         let due = self.frames.peek().map_or(self.next_tick, |Reverse((at, _))| self.next_tick.min(*at));
         let until = due.saturating_duration_since(Instant::now());
-        if self.restless.is_empty() && self.frames.is_empty() {
+        if self.frames.is_empty() {
             let mut bell = [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
             match poll(&mut bell, PollTimeout::from(GATHER_MS)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
