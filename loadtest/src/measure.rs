@@ -156,6 +156,23 @@ impl Measures {
         }
     }
 
+    /// Adds what another measured of joins, and its failures.
+    pub fn add_joins(&mut self, other: &Self) {
+        let Self { joins, joined, failed, late, http, ice, dtls, first_packet, first_keyframe, .. } = other.clone();
+        self.add(&Self {
+            joins,
+            joined,
+            failed,
+            late,
+            http,
+            ice,
+            dtls,
+            first_packet,
+            first_keyframe,
+            ..Self::default()
+        });
+    }
+
     /// Counts a failure.
     pub fn fail(&mut self, reason: &str) {
         *self.failed.entry(reason.to_owned()).or_default() += 1;

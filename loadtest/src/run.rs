@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a step of a ramp waits for all of its viewers' pictures.
 const STEP_PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds from the last picture of a step to its measurement: the cached GOPs of the last joins are still to come.
+const SETTLE: usize = 3;
 /// Fewest joins from which the cost of one is told.
 const JOINS_FOR_COST: u64 = 50;
 
@@ -199,7 +201,8 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Step by step, until an objective breaks or the ramp is at its end.
+    /// Step by step, until an objective breaks or the ramp is at its end. Of a step, its joins count, and the media while
+    /// everybody watches: what joining costs the others is a measure of runs that hold.
     async fn climb(&mut self, plan: &Plan, ramp: Ramp, bill: &mut Bill, steps: &mut Vec<Step>) -> Result<(), RunError> {
         let mut viewers = ramp.start;
         loop {
@@ -219,13 +222,17 @@ impl<'a> Recorder<'a> {
         self.forces.watch(viewers, plan.scenario.join_rate).await?;
         let joins = f64::from(viewers) / plan.scenario.join_rate;
         let deadline = Instant::now() + STEP_PATIENCE + Duration::from_secs_f64(joins);
-        let mut measures = Measures::default();
+        let mut joins = Measures::default();
         let mut is_full = false;
         while !is_full && Instant::now() < deadline {
             let recorded = self.second().await?;
-            measures.add(&recorded.measures);
+            joins.add(&recorded.measures);
             is_full = recorded.second.joining == 0 && recorded.second.viewers >= u64::from(viewers);
         }
+        for _ in 0..SETTLE {
+            self.second().await?;
+        }
+        let mut measures = Measures::default();
         *bill = Bill::default();
         bill.full(self.last);
         let mut cores = Vec::new();
@@ -236,6 +243,7 @@ impl<'a> Recorder<'a> {
             bill.steady(&recorded, self.last);
             cores.extend(recorded.second.server.map(|server| server.shard_cores));
         }
+        measures.add_joins(&joins);
         let verdicts: Vec<Verdict> = plan.objectives.iter().map(|objective| objective.judge(&measures)).collect();
         let is_met = is_full && verdicts.iter().all(|verdict| verdict.is_met);
         let shard_cores = (!cores.is_empty()).then(|| cores.iter().sum::<f64>() / cores.len() as f64);
