@@ -97,37 +97,37 @@ pub type Objectives = Vec<Objective>;
 /// Parts of a scenario. What is left out stays as the scenario, or the usual, has it.
 #[derive(Args, Default)]
 pub struct Changes {
-    /// Cameras that are published [1].
+    /// Cameras that are published (usual: 1).
     #[arg(long)]
     pub publishers: Option<u32>,
-    /// Viewers [100].
+    /// Viewers (usual: 100).
     #[arg(long)]
     pub viewers: Option<u32>,
-    /// Slots of a viewer's page: 1, 4 or 9 [1].
+    /// Slots of a viewer's page: 1, 4 or 9 (usual: 1).
     #[arg(long)]
     pub layout: Option<usize>,
-    /// Slots that show a camera [all].
+    /// Slots that show a camera (usual: all).
     #[arg(long)]
     pub cameras_per_viewer: Option<usize>,
-    /// Joins a second [50].
+    /// Joins a second (usual: 50).
     #[arg(long)]
     pub join_rate: Option<f64>,
-    /// From the first join to the end [30s].
+    /// From the first join to the end (usual: 30s).
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
-    /// What cameras send: camera-360p, camera-720p or FILE.h264 [camera-360p].
+    /// What cameras send: camera-360p, camera-720p or FILE.h264 (usual: camera-360p).
     #[arg(long)]
     pub profile: Option<Profile>,
     /// What cameras send: made pictures at this rate, such as 1.1M.
     #[arg(long, conflicts_with = "profile")]
     pub bitrate: Option<Profile>,
-    /// Largest encoding that viewers wish: l, m or h [h].
+    /// Largest encoding that viewers wish: l, m or h (usual: h).
     #[arg(long)]
     pub rid: Option<String>,
-    /// How often each viewer switches a slot to another camera [never].
+    /// How often each viewer switches a slot to another camera (usual: never).
     #[arg(long, value_parser = humantime::parse_duration)]
     pub switch_every: Option<Duration>,
-    /// Viewers that leave, and are replaced, each second [0].
+    /// Viewers that leave, and are replaced, each second (usual: 0).
     #[arg(long)]
     pub churn: Option<f64>,
     /// Receive each packet by itself, as most clients do, in place of runs (GRO).
