@@ -4,7 +4,7 @@ mod support;
 
 use loadtest::scenario::Scenario;
 use std::time::Duration;
-use support::{Target, sample, wait_for, window};
+use support::{Target, wait_for, wait_for_connections, window};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -15,16 +15,6 @@ fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> T {
 
 fn target() -> anyhow::Result<Target> {
     Target::with(&["--shards", "2", "--media-bind", "127.0.0.1", "--advertise", "127.0.0.1"])
-}
-
-/// Waits until the server has so many connections.
-async fn wait_for_connections(target: &Target, connections: f64) -> anyhow::Result<()> {
-    let (server, begun) = (target.server()?, std::time::Instant::now());
-    while sample(&server).await?.connections != connections {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "{} connections", sample(&server).await?.connections);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
 }
 
 #[test]

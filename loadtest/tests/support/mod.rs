@@ -193,6 +193,20 @@ pub(crate) async fn wait_for(fleet: &Fleet, viewers: u32, patience: Duration) ->
     }
 }
 
+/// Waits until the server has so many connections.
+pub(crate) async fn wait_for_connections(target: &Target, connections: f64) -> anyhow::Result<()> {
+    let (server, begun) = (target.server()?, Instant::now());
+    while sample(&server).await?.connections != connections {
+        anyhow::ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{} connections",
+            sample(&server).await?.connections
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 /// The median.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
