@@ -35,10 +35,12 @@ fn viewers_join_watch_switch_and_are_replaced_and_leave_nothing() {
         let fleet = target.fleet(&scenario).await?;
         fleet.watch(20, 50.0);
         let joined = wait_for(&fleet, 20, PATIENCE).await?;
-        assert_eq!((joined.joins, joined.joined, joined.failures()), (20, 20, 0), "{:?}", joined.failed);
-        assert_eq!(joined.late.count(), 20, "each join's lateness is known");
+        // Somebody may have been replaced already.
+        assert!(joined.joins >= 20 && joined.joined >= 20, "{} of {} joined", joined.joined, joined.joins);
+        assert_eq!(joined.failures(), 0, "{:?}", joined.failed);
+        assert_eq!(joined.late.count(), joined.joins, "each join's lateness is known");
         for (name, step) in [("http", &joined.http), ("ice", &joined.ice), ("dtls", &joined.dtls)] {
-            assert_eq!(step.count(), 20, "{name}");
+            assert!(step.count() >= 20, "{name}");
         }
         let window = window(&fleet, &target.server()?, Duration::from_secs(6)).await?;
         let seen = window.tally.measures;
