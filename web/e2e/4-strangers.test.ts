@@ -28,6 +28,12 @@ beforeAll(async () => {
   browser = await launch();
   page = await browser.newPage();
   await page.goto(sunroom.origin);
+  // Until the main stream's first keyframe has come, up to 4 s after the camera's start, viewers are shown the sub stream.
+  await until('the camera in its large size', 30_000, async () => {
+    const [listed] = await sunroom.cameras();
+    const { sizes } = await aiortc.watch(`${sunroom.origin}/whep/${listed?.id}`, await sunroom.grant(), 1);
+    return sizes.length === 1 && sizes[0] === '1280x720' ? true : undefined;
+  });
 });
 
 afterAll(async () => {
