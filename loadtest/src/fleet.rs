@@ -336,7 +336,10 @@ impl Shared {
             (watching.session.clone(), at % shown, camera)
         };
         let (session, slot, camera) = next;
-        self.viewers.switch(id, slot, camera, Instant::now(), unix_micros());
+        if let Err(gone) = self.viewers.switch(id, slot, camera).await {
+            tracing::warn!(%gone, "a slot is not switched");
+            return;
+        }
         if let Err(error) = self.api.switch(&session, slot, camera, &self.share.scenario.rid).await {
             self.state().measures.fail(&format!("switching: {}", error.reason()));
         }

@@ -17,7 +17,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// A virtual peer of an engine.
@@ -59,7 +58,7 @@ pub enum Event {
 
 enum Command {
     Add { id: PeerId, client: Box<Client>, role: Role },
-    Switch { id: PeerId, slot: usize, camera: u32, at: Instant, unix: u64 },
+    Switch { id: PeerId, slot: usize, camera: u32, told: oneshot::Sender<()> },
     Remove(PeerId),
     Take(oneshot::Sender<Measures>),
     Addresses(oneshot::Sender<Vec<SocketAddr>>),
@@ -122,9 +121,12 @@ impl Handle {
         self.send(Command::Add { id, client: Box::new(client), role });
     }
 
-    /// A viewer's slot is to show another camera, asked for at `at`.
-    pub fn switch(&self, id: PeerId, slot: usize, camera: u32, at: Instant, unix: u64) {
-        self.send(Command::Switch { id, slot, camera, at, unix });
+    /// A viewer's slot is to show another camera, as from now. Once this returns the server may be asked: were it asked
+    /// before, frames it sends at once could find a viewer that does not expect them yet.
+    pub async fn switch(&self, id: PeerId, slot: usize, camera: u32) -> Result<(), Gone> {
+        let (told, receiver) = oneshot::channel();
+        self.send(Command::Switch { id, slot, camera, told });
+        receiver.await.map_err(|_| Gone)
     }
 
     /// A peer is to go, without a word.

@@ -154,11 +154,13 @@ impl Engine {
                         self.tell(Event::Failed(id));
                     }
                 }
-                Ok(Command::Switch { id, slot, camera, at, unix }) => {
+                Ok(Command::Switch { id, slot, camera, told }) => {
                     let seat = self.by_id.get(&id).and_then(|place| self.seats[*place].as_mut());
                     if let Some(Peer::Viewer(viewer)) = seat.map(|seat| &mut seat.peer) {
-                        viewer.switch(slot, camera, at, unix, &mut self.measures);
+                        viewer.switch(slot, camera, Instant::now(), unix_micros(), &mut self.measures);
                     }
+                    // Who asks no more does not care.
+                    let _ = told.send(());
                 }
                 Ok(Command::Remove(id)) => {
                     if let Some(place) = self.by_id.get(&id) {
