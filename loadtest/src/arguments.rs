@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::engine::Network;
+use crate::impairment::Impairment;
 use crate::profile::Profile;
 use crate::run::{Plan, Ramp};
 use crate::scenario::Scenario;
@@ -35,7 +36,7 @@ pub enum Command {
     Agent(AgentArguments),
     /// Turn a measured cost into nodes, cores, bandwidth and relay links.
     Plan(crate::plan::PlanArguments),
-    /// Stand between viewers and a media node, and delay every datagram: for `loadtest run --via`.
+    /// Stand between peers and a media node as a network would, delaying and losing: for `loadtest run --via`.
     Relay(RelayArguments),
     /// Make the key that signs virtual peers' grants, and the key set that a server is to trust.
     Key(Key),
@@ -161,9 +162,12 @@ pub struct RelayArguments {
     /// The media node's UDP address.
     #[arg(long)]
     pub to: SocketAddr,
-    /// How long each datagram is held, each way.
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub delay: Duration,
+    /// The network (YAML), such as those in `loadtest/networks`.
+    #[arg(long, required_unless_present = "delay")]
+    pub network: Option<PathBuf>,
+    /// In place of a network: how long each datagram is held, each way.
+    #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "network")]
+    pub delay: Option<Duration>,
 }
 
 /// See [`Command::Key`].
@@ -184,6 +188,18 @@ fn ramp(text: &str) -> Result<Ramp, String> {
             Ok(Ramp { start: *start, step: *step, most: *most, hold: Duration::ZERO })
         }
         _ => Err("write START:STEP:MOST, such as 500:250:5000".into()),
+    }
+}
+
+impl RelayArguments {
+    /// The network that it is to be.
+    pub fn impairment(&self) -> anyhow::Result<Impairment> {
+        let network = match &self.network {
+            Some(path) => settings::load(path)?,
+            None => Impairment::delay(self.delay.unwrap_or_default()),
+        };
+        network.check()?;
+        Ok(network)
     }
 }
 

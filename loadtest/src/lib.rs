@@ -12,6 +12,7 @@ pub mod client;
 pub mod engine;
 pub mod fleet;
 pub mod forces;
+pub mod impairment;
 pub mod measure;
 pub mod outcome;
 pub mod plan;

@@ -7,6 +7,7 @@ use loadtest::fleet::Share;
 use loadtest::forces::Forces;
 use loadtest::outcome::Outcome;
 use loadtest::progress::Progress;
+use loadtest::relay::{Passed, Relay};
 use loadtest::server::Server;
 use loadtest::{agent, engine, report, run};
 use protocol::grant::{LOADTEST_ISSUER, Signer};
@@ -93,10 +94,11 @@ async fn serve(arguments: &AgentArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn relay(arguments: &RelayArguments) -> anyhow::Result<ExitCode> {
-    let relay = loadtest::relay::Relay::start(arguments.listen, arguments.to, arguments.delay)?;
+    let relay = Relay::start(arguments.listen, arguments.to, arguments.impairment()?)?;
     print(&format!("relay {}", relay.address()))?;
     stopped()?.await;
-    Ok(ExitCode::SUCCESS)
+    let Passed { up, down } = relay.end();
+    print(&format!("up   {up}\ndown {down}"))
 }
 
 /// Ends with the first signal to stop.

@@ -3,7 +3,7 @@
 //! Invariants: no payload is longer than [`PAYLOAD`], a frame's last one not counting its [`crate::stamp`]; those of a made
 //! frame are equally long but for the last, so that a frame is a train.
 
-use crate::stamp;
+use crate::{stamp, units};
 use bytes::Bytes;
 use rtc_rtp::codec::h264::H264Payloader;
 use rtc_rtp::packetizer::Payloader;
@@ -120,12 +120,9 @@ impl FromStr for Profile {
     }
 }
 
-/// Reads `500k`, `1.1M` or plain bit/s.
+/// Reads a bitrate that a camera can have.
 fn bitrate(text: &str) -> Option<u64> {
-    let units = [("k", 1e3), ("M", 1e6)];
-    let (number, factor) =
-        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
-    let value = number.parse::<f64>().ok()? * factor;
+    let value = units::parse_rate(text)?;
     (30e3..=100e6).contains(&value).then_some(value.round() as u64)
 }
 

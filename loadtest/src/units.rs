@@ -50,6 +50,14 @@ pub fn rate(bits: f64) -> String {
     scaled(bits, 1000.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
 }
 
+/// Reads `500k`, `1.1M` or plain bit/s.
+pub fn parse_rate(text: &str) -> Option<f64> {
+    let units = [("k", 1e3), ("M", 1e6)];
+    let (number, factor) =
+        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
+    Some(number.parse::<f64>().ok()? * factor).filter(|rate| rate.is_finite())
+}
+
 /// `16.4 KiB`, from bytes.
 pub fn memory(bytes: f64) -> String {
     scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])

@@ -5,6 +5,7 @@ mod support;
 use loadtest::client::Identity;
 use loadtest::client::sdp::{Answer, offer_to_view};
 use loadtest::engine::Network;
+use loadtest::impairment::Impairment;
 use loadtest::relay::Relay;
 use loadtest::scenario::Scenario;
 use std::net::SocketAddr;
@@ -43,7 +44,7 @@ fn a_known_delay_is_measured_within_two_milliseconds() {
         .block_on(async {
             let target = Target::with(&["--shards", "1", "--media-bind", "127.0.0.1", "--advertise", "127.0.0.1"])?;
             let straight = transit(&target, Network::default()).await?;
-            let relay = Relay::start("127.0.0.1:0".parse()?, media_address(&target).await?, DELAY)?;
+            let relay = Relay::start("127.0.0.1:0".parse()?, media_address(&target).await?, Impairment::delay(DELAY))?;
             let via = Network { via: Some(relay.address()), ..Network::default() };
             anyhow::Ok((straight, transit(&target, via).await?))
         })
