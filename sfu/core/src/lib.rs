@@ -14,6 +14,7 @@ mod fanout;
 pub mod h264;
 pub mod ice;
 pub mod keyframe;
+pub mod path;
 mod publisher;
 pub mod rewrite;
 pub mod ring;

@@ -2,6 +2,7 @@
 
 use crate::encoding::EncodingAt;
 use crate::fanout::Outbound;
+use crate::path::{Path, SentReports};
 use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
 use crate::srtp::Sealer;
@@ -15,8 +16,9 @@ const RTX_PER_SECOND: u32 = 2000;
 /// How long a picture waits for its sound, at least: what a browser's jitter buffer and output hold of sound (in Chromium
 /// 156 some 85 ms more than of a picture that is shown as it comes). Browsers leave differences below 30 ms as they are.
 const SOUND_DELAY: Duration = Duration::from_millis(100);
-/// How long it may wait where the network delays the sound further: enough for lip-sync to follow it.
-const LONGEST_SOUND_DELAY: Duration = Duration::from_millis(500);
+/// How long a picture that waits may wait, at least: enough for lip-sync to follow a sound that the network delays further,
+/// and for the receiver to allow for jitter.
+const LEEWAY: Duration = Duration::from_millis(500);
 /// Cached GOPs that a viewer may draw in a second: one for each slot and the sound.
 const BURSTS_PER_SECOND: u32 = 17;
 /// The shortest time between two cached GOPs that a slot gets because it lost the picture.
@@ -57,6 +59,7 @@ pub(crate) struct Viewer {
     pub(crate) sealer: Option<Sealer>,
     /// A picture has left for it.
     pub(crate) is_playing: bool,
+    path: Path,
     rtx: Allowance,
     bursts: Allowance,
 }
@@ -78,6 +81,8 @@ pub(crate) struct Slot {
     pub(crate) since: Instant,
     /// When a smaller encoding was last tried in place of one that does not come.
     pub(crate) fell_back: Option<Instant>,
+    /// The publishers' clocks that its receiver was told.
+    pub(crate) reports: SentReports,
     /// What was last said of it.
     pub(crate) told: (Option<CameraKey>, SlotState),
     rejoined: Option<Instant>,
@@ -89,7 +94,7 @@ impl Viewer {
         let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
         let audio = media.audio.as_ref().map(sound);
         let (rtx, bursts) = (Allowance::of(RTX_PER_SECOND), Allowance::of(BURSTS_PER_SECOND));
-        Self { slots, audio, to: None, sealer: None, is_playing: false, rtx, bursts }
+        Self { slots, audio, to: None, sealer: None, is_playing: false, path: Path::default(), rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -131,13 +136,24 @@ impl Viewer {
         self.slots.iter().chain(self.audio.as_deref()).map(|slot| slot.out.ssrc()).collect()
     }
 
-    /// Pictures whose sound is heard wait for it; all others are shown as they come.
-    pub(crate) fn wait_for_sound(&mut self) {
+    /// Says how long pictures are to wait: those whose sound is heard for it, all of them for what is lost and comes again.
+    /// Others are shown as they come.
+    pub(crate) fn hold_pictures(&mut self) {
         let heard = self.audio.as_ref().and_then(|sound| sound.wish).map(|wish| wish.camera);
+        let repair = self.path.wait();
         for slot in &mut self.slots {
             let is_heard = heard.is_some() && slot.wish.map(|wish| wish.camera) == heard;
-            let (least, most) = if is_heard { (SOUND_DELAY, LONGEST_SOUND_DELAY) } else { Default::default() };
+            let least = if is_heard { repair.max(SOUND_DELAY) } else { repair };
+            let most = if least.is_zero() { Duration::ZERO } else { LEEWAY.max(2 * least) };
             slot.out.set_playout_delay(least, most);
+        }
+    }
+
+    /// What it reports of a stream of ours.
+    pub(crate) fn report(&mut self, now: Instant, id: SlotId, fraction_lost: u8, last_report: u32, delay: u32) {
+        let round_trip = self.slot(id).and_then(|slot| slot.reports.round_trip(last_report, delay, now));
+        if self.path.report(fraction_lost, round_trip) {
+            self.hold_pictures();
         }
     }
 
@@ -165,6 +181,7 @@ impl Slot {
             has_sent: false,
             since: now,
             fell_back: None,
+            reports: SentReports::default(),
             told: (None, SlotState::Empty),
             rejoined: None,
         }

@@ -124,7 +124,7 @@ impl Shard {
             }
         }
         if let Some(viewer) = self.viewer(at.place) {
-            viewer.wait_for_sound();
+            viewer.hold_pictures();
         }
         self.choose_encoding(at);
         self.report_slot(at);

@@ -1,4 +1,4 @@
-//! From viewers: retransmissions, keyframe requests; to viewers: sender reports.
+//! From viewers: retransmissions, keyframe requests, how they receive; to viewers: sender reports.
 
 use super::Shard;
 use crate::rewrite::Place;
@@ -20,6 +20,14 @@ impl Shard {
                     self.counters.keyframe_requests_in += 1;
                     if let Some(at) = self.slot_of(place, ssrc).filter(|at| at.slot != SlotId::Audio) {
                         self.picture_lost(at);
+                    }
+                }
+                Feedback::ReceiverReport { ssrc, fraction_lost, last_report, delay } => {
+                    let now = self.now;
+                    if let Some(viewer) = self.viewer(place)
+                        && let Some(slot) = viewer.slot_of(ssrc)
+                    {
+                        viewer.report(now, slot, fraction_lost, last_report, delay);
                     }
                 }
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
@@ -85,8 +93,9 @@ impl Shard {
             let Some(clock) = shown.and_then(|encoding| encoding.clock.as_ref()).map(|clock| clock.at(now)) else {
                 continue;
             };
-            let slot = self.viewer(place).and_then(|v| v.slot(id));
-            let Some(rtp) = slot.and_then(|slot| slot.rewriter.map_time(clock.rtp)) else { continue };
+            let Some(slot) = self.viewer(place).and_then(|v| v.slot_mut(id)) else { continue };
+            let Some(rtp) = slot.rewriter.map_time(clock.rtp) else { continue };
+            slot.reports.sent(clock.ntp, now);
             reports.extend(rtcp::sender_report(ssrc, ClockPair { ntp: clock.ntp, rtp }, packets, octets));
         }
         if !reports.is_empty() {
