@@ -8,12 +8,13 @@ LISTEN ?= 127.0.0.1:8080
 FUZZ_SECONDS ?= 60
 PART ?=
 SOAK_SECONDS ?= 600
+NETWORK_SECONDS ?= 120
 OBJECTIVES ?= loss<0.1%,freeze<0.1%,transit_p99<100ms,first_p95<500ms,failed<0.1%
 CAMERA ?=
 CAMERA_SUB ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bench capacity soak scenarios loads e2e media deny fuzz rust-test web-test web-build pure
+.PHONY: help setup build demo test check bench capacity soak scenarios loads e2e network media deny fuzz rust-test web-test web-build pure
 
 help: ## Lists the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -56,6 +57,10 @@ loads: setup
 e2e: setup media ## Joins and latency as a viewer sees them, measured in Chromium
 	cargo test --release --workspace --no-run
 	cd web && npm run --silent e2e
+
+network: setup media ## Watches through poor networks in Chromium, NETWORK_SECONDS each
+	cargo test --release --workspace --no-run
+	cd web && NETWORK_SECONDS=$(NETWORK_SECONDS) npm run --silent e2e -- 8-networks
 
 media: setup ## Makes the test cameras' films
 	@tools/camera/media.sh

@@ -7,9 +7,9 @@ export function percentile(values: readonly number[], p: number): number {
   return sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? NaN;
 }
 
-/** Prints `figure NAME VALUE ms`. */
-export function figure(name: string, ms: number): void {
-  say(`figure ${name} ${ms.toFixed(1)} ms`);
+/** Prints `figure NAME VALUE UNIT`. */
+export function figure(name: string, value: number, unit = 'ms'): void {
+  say(`figure ${name} ${value.toFixed(1)} ${unit}`);
 }
 
 /** Prints a line past the test runner's own output. */
