@@ -1,7 +1,8 @@
 //! The way to a viewer: what its receiver reports say of loss and round trip (RFC 3550, section 6.4), and how long its
 //! pictures are to wait, so that what is lost comes again in time.
 //!
-//! Invariant: a report counts for an eighth of the mean, so that one that is out of line changes little; the wait changes only when that is worth a change of pace.
+//! Invariant: a report counts for an eighth of the mean, so that one that is out of line changes little; the wait changes
+//! only when that is worth a change of pace.
 
 use std::time::{Duration, Instant};
 
