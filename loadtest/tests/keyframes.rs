@@ -13,7 +13,8 @@ const VIEWERS: u32 = 1000;
 const JOINS_PER_SECOND: f64 = 500.0;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the server has counted, once so many have joined: joins from the cache, joins that waited, keyframe requests to publishers.
+/// What the server has counted, once so many have joined: joins from the cache, joins that waited, keyframe requests to
+/// publishers.
 async fn counted(target: &Target, joined: u32) -> anyhow::Result<[f64; 3]> {
     let begun = Instant::now();
     loop {
