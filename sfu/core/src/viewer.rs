@@ -128,7 +128,9 @@ impl Viewer {
 
     /// The slot whose stream has this SSRC.
     pub(crate) fn slot_of(&self, ssrc: Ssrc) -> Option<SlotId> {
-        self.slot_ids().into_iter().find(|id| self.slot(*id).is_some_and(|slot| slot.out.ssrc() == ssrc))
+        let video =
+            self.slots.iter().position(|slot| slot.out.ssrc() == ssrc).map(|number| SlotId::Video(number as u8));
+        video.or_else(|| self.audio.as_ref().filter(|slot| slot.out.ssrc() == ssrc).map(|_| SlotId::Audio))
     }
 
     /// The SSRCs of its streams.

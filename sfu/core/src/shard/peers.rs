@@ -1,6 +1,6 @@
 //! Peers: coming and going, addresses, handshakes.
 
-use super::{Ended, Input, NewPeer, NewRole, Notice, Origin, Output, Peer, Role, Shard, ShardMessage};
+use super::{Ended, NewPeer, NewRole, Notice, Origin, Output, Peer, Role, Shard, ShardMessage};
 use crate::dtls::{DtlsError, Progress};
 use crate::ice::{BindingRequest, Credentials};
 use crate::publisher::Publisher;
@@ -330,20 +330,6 @@ impl Shard {
                     self.request_keyframe(*slot);
                 }
             }
-        }
-    }
-}
-
-impl std::fmt::Debug for Input<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Datagram { from, bytes } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
-            Self::Connect(peer) => write!(f, "Connect({:?})", peer.id),
-            Self::Change(change) => write!(f, "{change:?}"),
-            Self::Restart { peer, .. } => write!(f, "Restart({peer:?})"),
-            Self::Disconnect(id) => write!(f, "Disconnect({id:?})"),
-            Self::FromShard(message) => write!(f, "FromShard({message:?})"),
-            Self::Timeout => f.write_str("Timeout"),
         }
     }
 }
