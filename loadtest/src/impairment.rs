@@ -48,7 +48,7 @@ pub struct Step {
 }
 
 /// How one direction is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conditions {
     /// Bit/s, IP headers counted; without, it is not limited.
@@ -88,7 +88,7 @@ impl Impairment {
     /// Nothing but a delay, each way.
     pub fn delay(delay: Duration) -> Self {
         let conditions = Some(Conditions { delay, ..Conditions::default() });
-        let step = Step { at: Duration::ZERO, up: conditions.clone(), down: conditions };
+        let step = Step { at: Duration::ZERO, up: conditions, down: conditions };
         Self { steps: vec![step], ..Self::default() }
     }
 
@@ -118,8 +118,8 @@ impl Impairment {
         let mut chance = fastrand::Rng::with_seed(self.seed.wrapping_add(number));
         let (up, down) = (chance.fork(), chance.fork());
         Line {
-            up: Link::new(self.steps.iter().filter_map(|step| Some((step.at, step.up.clone()?))), up),
-            down: Link::new(self.steps.iter().filter_map(|step| Some((step.at, step.down.clone()?))), down),
+            up: Link::new(self.steps.iter().filter_map(|step| Some((step.at, step.up?))), up),
+            down: Link::new(self.steps.iter().filter_map(|step| Some((step.at, step.down?))), down),
         }
     }
 }
@@ -244,7 +244,7 @@ impl Link {
         self.waiting += bytes;
         self.queue.push_back((self.free, bytes));
         self.traffic.longest_wait = self.traffic.longest_wait.max(begins - at);
-        let conditions = self.steps[self.step(self.free)].1.clone();
+        let conditions = self.steps[self.step(self.free)].1;
         if self.is_lost(&conditions) {
             self.traffic.lost += 1;
             return Fate::Lost;
@@ -262,18 +262,18 @@ impl Link {
     /// When so many bytes have left that begin to at `begins`, the rate changing meanwhile.
     fn leaves(&self, begins: Duration, bytes: usize) -> Duration {
         let (mut at, mut bits) = (begins, bytes as f64 * 8.0);
-        for (number, (_, conditions)) in self.steps.iter().enumerate().skip(self.step(begins)) {
-            let Some(rate) = conditions.rate else { break };
-            let takes = Duration::from_secs_f64(bits / rate);
-            match self.steps.get(number + 1) {
-                Some((end, _)) if at + takes > *end => {
+        loop {
+            let step = self.step(at);
+            let Some(rate) = self.steps[step].1.rate else { return at };
+            let leaves = at + Duration::from_secs_f64(bits / rate);
+            match self.steps.get(step + 1) {
+                Some((end, _)) if leaves > *end => {
                     bits -= rate * (*end - at).as_secs_f64();
                     at = *end;
                 }
-                _ => return at + takes,
+                _ => return leaves,
             }
         }
-        at
     }
 
     fn is_lost(&mut self, conditions: &Conditions) -> bool {

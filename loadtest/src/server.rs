@@ -79,12 +79,27 @@ impl Server {
         Ok(all)
     }
 
-    async fn node(&self, url: &Url) -> Result<Sample, ServerError> {
+    /// A metric, summed over its labels and the nodes.
+    pub async fn total(&self, name: &'static str) -> Result<f64, ServerError> {
+        let mut total = 0.0;
+        for url in &self.nodes {
+            total += value(url, &self.text(url).await?, name)?;
+        }
+        Ok(total)
+    }
+
+    /// What a node's `/metrics` says.
+    async fn text(&self, url: &Url) -> Result<String, ServerError> {
         let unreachable = |source| ServerError::Unreachable { url: url.clone(), source };
         let response = self.client.get(url.clone()).timeout(TIMEOUT).send().await.map_err(unreachable)?;
-        let text = response.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)?;
-        let text = &text[..text.floor_char_boundary(MAX_TEXT)];
-        let value = |name| sum(text, name).ok_or_else(|| ServerError::Missing { url: url.clone(), name });
+        let mut text = response.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)?;
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        Ok(text)
+    }
+
+    async fn node(&self, url: &Url) -> Result<Sample, ServerError> {
+        let text = self.text(url).await?;
+        let value = |name| value(url, &text, name);
         Ok(Sample {
             at: Instant::now(),
             process_us: value("sunroom_sfu_process_cpu_microseconds_total")?,
@@ -98,6 +113,11 @@ impl Server {
             connections: value("sunroom_sfu_connections")?,
         })
     }
+}
+
+/// A metric of this node, summed over its labels.
+fn value(url: &Url, text: &str, name: &'static str) -> Result<f64, ServerError> {
+    sum(text, name).ok_or_else(|| ServerError::Missing { url: url.clone(), name })
 }
 
 /// The sum of a metric over its labels.

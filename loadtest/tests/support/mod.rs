@@ -195,16 +195,27 @@ pub(crate) async fn wait_for(fleet: &Fleet, viewers: u32, patience: Duration) ->
 
 /// Waits until the server has so many connections.
 pub(crate) async fn wait_for_connections(target: &Target, connections: f64) -> anyhow::Result<()> {
-    let (server, begun) = (target.server()?, Instant::now());
-    while sample(&server).await?.connections != connections {
-        anyhow::ensure!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{} connections",
-            sample(&server).await?.connections
-        );
+    let server = target.server()?;
+    wait_until(Duration::from_secs(30), async || {
+        let has = sample(&server).await?.connections;
+        Ok(if has == connections { Ok(()) } else { Err(format!("{has} connections, not {connections}")) })
+    })
+    .await
+}
+
+/// Looks again and again until there is what is looked for; what there is instead is the error in the end.
+pub(crate) async fn wait_until<T>(
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> anyhow::Result<Result<T, String>>,
+) -> anyhow::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match look().await? {
+            Ok(found) => return Ok(found),
+            Err(instead) => anyhow::ensure!(begun.elapsed() < patience, "{instead} after {patience:?}"),
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(())
 }
 
 /// The median.
