@@ -57,7 +57,7 @@ fn ids() -> (ConnectionId, SessionId, CameraId) {
 }
 
 fn view(connection: ConnectionId, session: SessionId, camera: CameraId) -> View {
-    let show = vec![Some(Show { camera, max: Rid::low() })];
+    let show = vec![Some(Show { camera, max: Rid::low(), priority: 0 })];
     let granted = vec![CameraGrant { id: camera, max: Rid::low(), audio: false }];
     View { connection, session, granted, slots: 1, show, listen: None, until: 0, offer: "v=0".into() }
 }
@@ -83,7 +83,7 @@ async fn a_viewer_is_changed_and_a_connection_restarted() {
     let (client, node) = (NodeClient::new(None).expect("no files to read"), node());
     let renewal = Change { granted: Vec::new(), until: 9, slots: Vec::new(), listen: None };
     client.change(&node, connection, &renewal).await.expect("204");
-    let slot = SlotChange { slot: 3, show: Some(Show { camera, max: Rid::low() }) };
+    let slot = SlotChange { slot: 3, show: Some(Show { camera, max: Rid::low(), priority: 0 }) };
     let refused = client.change(&node, connection, &Change { slots: vec![slot], ..renewal }).await;
     assert!(matches!(refused, Err(NodeError::Refused(p)) if p.code == "no_such_slot"));
     assert_eq!(client.restart(&node, connection).await.expect("200").fragment, "a=ice-ufrag:new\r\n");

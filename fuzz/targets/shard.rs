@@ -169,7 +169,7 @@ impl Scene {
         let input = match step.whom & 15 {
             0..=9 => {
                 let max = net::rid(["h", "l"][usize::from(number >> 7)]);
-                let wish = Subscription { camera: CameraKey(u32::from(number & 1)), max };
+                let wish = Subscription { camera: CameraKey(u32::from(number & 1)), max, priority: number >> 3 & 7 };
                 let slot = SlotId::Video(number >> 1 & 3);
                 let slots = vec![(slot, Some(wish).filter(|_| number & 64 == 0)), (SlotId::Audio, None)];
                 Input::Change(Change { peer, until: None, slots })

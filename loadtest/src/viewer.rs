@@ -248,7 +248,7 @@ impl Viewer {
     fn report(&mut self, now: Instant, measures: &mut Measures) {
         let reports: Vec<_> = self.slots.iter_mut().filter_map(|slot| slot.report(now, measures)).collect();
         let received = (self.bytes - std::mem::replace(&mut self.bytes_before, self.bytes)) as f64 * 8.0;
-        self.remb = (self.remb * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED).max(REMB_FIRST);
+        self.remb = self.remb.max((self.remb * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED));
         let remb = (!reports.is_empty()).then_some(self.remb as f32);
         if remb.is_some() {
             measures.remb_kbps.record((self.remb / 1000.0) as u64);

@@ -71,6 +71,9 @@ pub struct Show {
     pub camera: CameraId,
     /// The largest encoding wished; the grant's own largest bounds it.
     pub max: Rid,
+    /// Slots with more of it are served first where the viewer's network does not carry all.
+    #[serde(default)]
+    pub priority: u8,
 }
 
 /// A viewer's wishes or its grant change.

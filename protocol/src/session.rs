@@ -49,6 +49,8 @@ pub enum SlotState {
     Live,
     /// The camera is not published, or its picture has stopped.
     NoSignal,
+    /// The viewer's network does not carry the picture beside those that are served first; it comes back by itself.
+    Paused,
     /// The grant no longer covers the camera.
     Withdrawn,
     /// A state of a later version.

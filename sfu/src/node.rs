@@ -4,9 +4,9 @@ use crate::config::Config;
 use crate::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
 use crate::node_state::{Connection, Seat, State};
-use crate::viewing::{Viewing, Wish};
+use crate::viewing::Viewing;
 use cluster::Directory;
-use protocol::node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, View};
+use protocol::node::{Answer, Change, NodeRecord, NodeState, Publish, Restarted, Show, View};
 use protocol::session::{EndReason, Event};
 use protocol::{ConnectionId, Problem};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -138,10 +138,10 @@ impl Node {
         self.state().by_id(id).cloned().ok_or_else(no_such_connection)
     }
 
-    fn subscription(&self, (camera, max): &Wish) -> Option<Subscription> {
+    fn subscription(&self, show: &Show) -> Option<Subscription> {
         // Both kinds of rid are 1 to 16 letters or digits.
-        let max = Rid::new(max.as_str().as_bytes())?;
-        Some(Subscription { camera: self.state().camera_key(*camera), max })
+        let max = Rid::new(show.max.as_str().as_bytes())?;
+        Some(Subscription { camera: self.state().camera_key(show.camera), max, priority: show.priority })
     }
 
     /// Ends a connection. It may be gone already.

@@ -18,15 +18,12 @@ const QUEUE: usize = 256;
 /// Readers of one viewer's events at a time; the oldest makes room.
 const MAX_READERS: usize = 2;
 
-/// What a slot is to show: a camera, in at most this encoding.
-pub(crate) type Wish = (CameraId, Rid);
-
 /// One slot.
 #[derive(Clone, Debug)]
 struct Slot {
     id: SlotId,
     /// What was asked for, if the grant allows it.
-    wish: Option<Wish>,
+    wish: Option<Show>,
     /// What the grant no longer, or never, allowed of what was asked for.
     withdrawn: Option<CameraId>,
     /// What it was last said to show, and how that is.
@@ -49,7 +46,7 @@ impl Viewing {
     }
 
     /// What the slots show first: those that do show something.
-    pub(crate) fn begin(&mut self, ask: &View) -> Result<Vec<(SlotId, Wish)>, Problem> {
+    pub(crate) fn begin(&mut self, ask: &View) -> Result<Vec<(SlotId, Show)>, Problem> {
         let wishes: Vec<_> = ask.show.iter().enumerate().map(|(slot, show)| (slot, show.as_ref())).collect();
         let listen = ask.listen.map(|camera| Listen { camera: Some(camera) });
         let changes = self.change(&wishes, listen.as_ref(), &ask.granted)?;
@@ -57,7 +54,7 @@ impl Viewing {
     }
 
     /// Takes over a change; what the slots are to show that differ by it. Nothing changes when it is refused.
-    pub(crate) fn apply(&mut self, ask: &Change) -> Result<Vec<(SlotId, Option<Wish>)>, Problem> {
+    pub(crate) fn apply(&mut self, ask: &Change) -> Result<Vec<(SlotId, Option<Show>)>, Problem> {
         let wishes: Vec<_> = ask.slots.iter().map(|change| (change.slot, change.show.as_ref())).collect();
         self.change(&wishes, ask.listen.as_ref(), &ask.granted)
     }
@@ -67,7 +64,7 @@ impl Viewing {
         wishes: &[(usize, Option<&Show>)],
         listen: Option<&Listen>,
         granted: &[CameraGrant],
-    ) -> Result<Vec<(SlotId, Option<Wish>)>, Problem> {
+    ) -> Result<Vec<(SlotId, Option<Show>)>, Problem> {
         let mut next = self.slots.clone();
         for (number, show) in wishes {
             let id = u8::try_from(*number).map(SlotId::Video);
@@ -78,12 +75,12 @@ impl Viewing {
                 let detail = format!("the grant does not name camera {}", show.camera);
                 return Err(Problem::new(403, "camera_not_granted", detail));
             }
-            slot.wish = show.map(|show| (show.camera, show.max.clone()));
+            slot.wish = show.cloned();
             slot.withdrawn = None;
         }
         // An app that asks for sound where it has no m-line for it gets silence.
         if let (Some(listen), Some(slot)) = (listen, next.iter_mut().find(|slot| slot.id == SlotId::Audio)) {
-            slot.wish = listen.camera.map(|camera| (camera, Rid::high()));
+            slot.wish = listen.camera.map(|camera| Show { camera, max: Rid::high(), priority: 0 });
             slot.withdrawn = None;
         }
         next.iter_mut().for_each(|slot| slot.bound(granted));
@@ -114,6 +111,7 @@ impl Viewing {
             sfu_core::SlotState::Waiting => SlotState::Waiting,
             sfu_core::SlotState::Live => SlotState::Live,
             sfu_core::SlotState::NoSignal => SlotState::NoSignal,
+            sfu_core::SlotState::Paused => SlotState::Paused,
         };
         self.tell(at, state);
     }
@@ -153,17 +151,17 @@ impl Viewing {
 impl Slot {
     /// What it is to show.
     fn camera(&self) -> Option<CameraId> {
-        self.wish.as_ref().map(|(camera, _)| *camera)
+        self.wish.as_ref().map(|wish| wish.camera)
     }
 
     /// Keeps its wish within a grant.
     fn bound(&mut self, granted: &[CameraGrant]) {
-        let Some((camera, max)) = self.wish.take() else { return };
-        let grant = granted.iter().find(|g| g.id == camera && (self.id != SlotId::Audio || g.audio));
+        let Some(wish) = &mut self.wish else { return };
+        let grant = granted.iter().find(|g| g.id == wish.camera && (self.id != SlotId::Audio || g.audio));
         match grant {
-            Some(grant) if max.rank() > grant.max.rank() => self.wish = Some((camera, grant.max.clone())),
-            Some(_) => self.wish = Some((camera, max)),
-            None => self.withdrawn = Some(camera),
+            Some(grant) if wish.max.rank() > grant.max.rank() => wish.max = grant.max.clone(),
+            Some(_) => (),
+            None => self.withdrawn = self.wish.take().map(|wish| wish.camera),
         }
     }
 

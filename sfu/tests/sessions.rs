@@ -64,7 +64,7 @@ impl Events {
 }
 
 fn show(slot: usize) -> SlotChange {
-    SlotChange { slot, show: Some(Show { camera: camera(), max: Rid::high() }) }
+    SlotChange { slot, show: Some(Show { camera: camera(), max: Rid::high(), priority: 0 }) }
 }
 
 #[tokio::test]
@@ -88,7 +88,8 @@ async fn what_cannot_be_changed_is_refused_with_a_reason() {
     let refused = node.change(vec![show(2)], 4_000_000_000).await;
     assert_eq!(refused.status(), 422);
     assert_eq!(refused.json::<Problem>().await.expect("a problem").code, "no_such_slot");
-    let foreign = Show { camera: "01935f00-0000-7000-8000-000000000077".parse().expect("a uuid"), max: Rid::low() };
+    let foreign = "01935f00-0000-7000-8000-000000000077".parse().expect("a uuid");
+    let foreign = Show { camera: foreign, max: Rid::low(), priority: 0 };
     let refused = node.change(vec![SlotChange { slot: 0, show: Some(foreign) }], 4_000_000_000).await;
     assert_eq!(refused.json::<Problem>().await.expect("a problem").code, "camera_not_granted");
     node.delete(connection()).await;

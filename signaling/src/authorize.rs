@@ -102,8 +102,8 @@ pub(crate) fn granted(claims: &Claims, camera: CameraId) -> Result<&CameraGrant,
 }
 
 /// What a slot may show of what is wished: a wish that is too large, or none, gets the grant's largest.
-pub(crate) fn show(claims: &Claims, camera: CameraId, wish: Option<Rid>) -> Result<Show, Failure> {
+pub(crate) fn show(claims: &Claims, camera: CameraId, wish: Option<Rid>, priority: u8) -> Result<Show, Failure> {
     let granted = granted(claims, camera)?;
     let max = wish.filter(|rid| rid.rank() <= granted.max.rank()).unwrap_or_else(|| granted.max.clone());
-    Ok(Show { camera, max })
+    Ok(Show { camera, max, priority })
 }

@@ -40,6 +40,8 @@ struct Wish {
     camera: CameraId,
     #[serde(default)]
     rid: Option<Rid>,
+    #[serde(default)]
+    priority: u8,
 }
 
 /// Body of `PATCH /v1/sessions/{id}`.
@@ -60,6 +62,8 @@ struct SlotWish {
     camera: Option<CameraId>,
     #[serde(default)]
     rid: Option<Rid>,
+    #[serde(default)]
+    priority: u8,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +90,7 @@ pub(crate) async fn open(
     if slots.len() > MAX_SLOTS {
         return Err(Failure::TooManySlots);
     }
-    let wished = |wish: Option<Wish>| wish.map(|w| show(&claims, w.camera, w.rid)).transpose();
+    let wished = |wish: Option<Wish>| wish.map(|w| show(&claims, w.camera, w.rid, w.priority)).transpose();
     let show = slots.into_iter().map(wished).collect::<Result<Vec<_>, _>>()?;
     if let Some(camera) = listen {
         granted(&claims, camera)?;
@@ -158,7 +162,7 @@ impl Signaling {
             if wish.slot >= MAX_SLOTS {
                 return Err(Failure::NoSuchSlot(wish.slot));
             }
-            let show = wish.camera.map(|camera| show(&claims, camera, wish.rid)).transpose()?;
+            let show = wish.camera.map(|camera| show(&claims, camera, wish.rid, wish.priority)).transpose()?;
             slots.push(SlotChange { slot: wish.slot, show });
         }
         let listen = changing.audio.map(|Hearing { camera }| Listen { camera });

@@ -57,7 +57,7 @@ pub(crate) async fn view(
     let camera = camera_id(camera)?;
     let grant = granted(&claims, camera)?.clone();
     let wish = Query::<Wish>::try_from_uri(request.uri()).map_err(|e| Failure::Query(e.body_text()))?.0;
-    let show = vec![Some(show(&claims, camera, wish.rid)?)];
+    let show = vec![Some(show(&claims, camera, wish.rid, 0)?)];
     let listen = grant.audio.then_some(camera);
     let offer = body::offer(request).await?;
     let nodes = service.0.directory.nodes().await?;

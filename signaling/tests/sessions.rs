@@ -42,8 +42,8 @@ async fn within<T>(time: Duration, what: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn a_session_opens_with_what_its_slots_show() {
     let stage = Stage::new().await;
-    let slots =
-        json!([{"camera": camera(1), "rid": "l"}, null, {"camera": camera(2), "rid": "h"}, {"camera": camera(1)}]);
+    let first = json!({"camera": camera(2), "rid": "h", "priority": 255});
+    let slots = json!([{"camera": camera(1), "rid": "l"}, null, first, {"camera": camera(1)}]);
     let opened = post(&stage, json!({"offer": OFFER, "slots": slots, "audio": camera(1)})).await;
     assert_eq!(opened.status(), 201);
     assert_eq!(header(&opened, "etag"), r#""Ab/+""#);
@@ -53,8 +53,8 @@ async fn a_session_opens_with_what_its_slots_show() {
 
     let view = stage.node.last_view();
     assert_eq!(location, format!("/v1/sessions/{}", view.connection));
-    let show = |n, max| Some(Show { camera: camera(n), max });
-    let expected = [show(1, Rid::low()), None, show(2, Rid::low()), show(1, Rid::high())];
+    let show = |n, max, priority| Some(Show { camera: camera(n), max, priority });
+    let expected = [show(1, Rid::low(), 0), None, show(2, Rid::low(), 255), show(1, Rid::high(), 0)];
     assert_eq!(view.show, expected, "wishes are bounded by the grant");
     assert_eq!((view.slots, view.listen, view.granted.len()), (MAX_SLOTS, Some(camera(1)), 2));
     assert_eq!((view.offer.as_str(), view.session), (OFFER, SessionId::from_random([5; 16])));
@@ -72,14 +72,14 @@ async fn slots_and_sound_change_and_the_grant_is_renewed_by_the_same_call() {
     let session = stage.session(&grant(&stage)).await;
     let id = stage.node.last_view().connection;
     let later = now() + 200;
-    let slots = json!([{"slot": 3, "camera": camera(2), "rid": "h"}, {"slot": 0, "camera": null}]);
+    let slots = json!([{"slot": 3, "camera": camera(2), "rid": "h", "priority": 1}, {"slot": 0, "camera": null}]);
     let body = json!({"slots": slots, "audio": {"camera": null}});
     let changed = stage.json(Method::PATCH, &session, &grant_until(&stage, later), &body).await;
     assert_eq!(changed.status(), 204);
     assert!(!changed.headers().contains_key("etag"));
 
     let change = stage.node.last_change();
-    let shown = SlotChange { slot: 3, show: Some(Show { camera: camera(2), max: Rid::low() }) };
+    let shown = SlotChange { slot: 3, show: Some(Show { camera: camera(2), max: Rid::low(), priority: 1 }) };
     assert_eq!(change.slots, [shown, SlotChange { slot: 0, show: None }]);
     assert_eq!(change.listen.expect("sound is changed").camera, None);
     assert_eq!((change.until, change.granted.len()), (later, 2));
@@ -152,6 +152,12 @@ async fn what_is_not_understood_is_refused_and_said() {
         (json!({"offer": OFFER, "slot": []}), 400, "malformed_json", "unknown field `slot`"),
         (json!({"offer": OFFER, "slots": [{"camera": "gate"}]}), 400, "malformed_json", "slots[0]"),
         (json!({"offer": OFFER, "slots": [{"camera": camera(1), "rid": "?"}]}), 400, "malformed_json", "encoding id"),
+        (
+            json!({"offer": OFFER, "slots": [{"camera": camera(1), "priority": 256}]}),
+            400,
+            "malformed_json",
+            "slots[0].priority",
+        ),
         (json!({"offer": "hello"}), 400, "malformed_sdp", "v=0"),
         (json!({"offer": format!("v=0{}", "x".repeat(MAX_SDP))}), 413, "too_large", "65536"),
         (json!({"offer": OFFER, "slots": vec![Value::Null; 17]}), 422, "too_many_slots", "16"),
@@ -163,6 +169,7 @@ async fn what_is_not_understood_is_refused_and_said() {
     let cases = [
         (json!({"slots": [{"slot": 16, "camera": null}]}), 422, "no_such_slot"),
         (json!({"slots": [{"slot": -1, "camera": null}]}), 400, "malformed_json"),
+        (json!({"slots": [{"slot": 0, "camera": camera(1), "priority": -1}]}), 400, "malformed_json"),
         (json!({"slots": [{"slot": 0}]}), 400, "malformed_json"),
         (json!({"audio": {}}), 400, "malformed_json"),
         (json!({"slots": vec![json!({"slot": 0, "camera": null}); 17]}), 422, "too_many_slots"),

@@ -37,7 +37,7 @@ async fn an_offer_is_answered_with_its_connection() {
     let view = stage.node.last_view();
     assert_eq!(location, format!("/whep/connections/{}", view.connection));
     assert_eq!((view.slots, view.session), (1, SessionId::from_random([5; 16])));
-    assert_eq!(view.show, [Some(Show { camera: camera(1), max: Rid::low() })]);
+    assert_eq!(view.show, [Some(Show { camera: camera(1), max: Rid::low(), priority: 0 })]);
     assert_eq!((view.granted.len(), view.listen), (1, None), "this grant has no sound");
     assert!(view.until > now() && view.offer == OFFER);
     assert!(response.text().await.expect("a body").starts_with("v=0"));

@@ -166,9 +166,14 @@ export class Page {
     this.#say();
   }
 
-  /** Tells the viewer what each slot shows; `again` names one that is asked for once more. */
+  /**
+   * Tells the viewer what each slot shows, and that the tile that fills the screen, or else the selected one, goes first;
+   * `again` names a slot that is asked for once more.
+   */
   #show(again?: number): void {
     if (!this.#wall.isConnected) return;
+    const full = this.#cells.findIndex(({ tile }) => tile.isFull);
+    const first = full < 0 ? this.#layout.selected : full;
     this.#cells.forEach(({ tile, size }, i) => {
       const id = this.#layout.tiles[i];
       const camera = this.#cameras.find((c) => c.id === id);
@@ -180,7 +185,7 @@ export class Page {
       const rid = encodingFor(wanted, camera.encodings, tile.pixels);
       // What failed is asked for again only when somebody wants it so.
       if (this.#viewer.slot(i).state.name === 'failed' && this.#viewer.slot(i).camera === camera.id && i !== again) return;
-      this.#viewer.show(i, camera.id, rid ? { rid } : {});
+      this.#viewer.show(i, camera.id, { ...(rid ? { rid } : {}), ...(i === first ? { priority: 1 } : {}) });
     });
   }
 

@@ -34,6 +34,8 @@ export function words(state: State, sinceMs: number): Words {
       return say('live', 'state.playing');
     case 'no_signal':
       return noSignal();
+    case 'paused':
+      return say('off', 'state.paused', text('state.paused.detail'));
     case 'withdrawn':
       return say('hidden', 'state.withdrawn', text('state.withdrawn.detail'));
     case 'reconnecting':

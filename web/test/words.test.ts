@@ -16,6 +16,9 @@ describe('words', () => {
     expect(words({ name: 'waiting', before: true }, 0).title).toBe('The picture stands still');
     expect(words({ name: 'no_signal' }, 0)).toMatchObject({ mood: 'off', title: 'No signal' });
   });
+  it('tell what the network does not carry from what the camera does not send', () => {
+    expect(words({ name: 'paused' }, 0)).toMatchObject({ mood: 'off', title: 'Paused' });
+  });
   it('hide what is not to be seen any more', () => {
     expect(words({ name: 'withdrawn' }, 0).mood).toBe('hidden');
     expect(words({ name: 'ended', why: 'replaced' }, 0).mood).toBe('hidden');

@@ -1,5 +1,6 @@
 //! One encoding of one camera on one shard: its packets, who gets them, and who wants them.
 
+use crate::fanout::OVERHEAD;
 use crate::keyframe::Arbiter;
 use crate::ring::Ring;
 use crate::types::{Clock, EncodingId, Packet, ShardId, Track};
@@ -13,8 +14,15 @@ const GATHER: Duration = Duration::from_millis(1);
 const STALE: Duration = Duration::from_secs(2);
 /// After so long without a packet a stream has stopped.
 const SILENT: Duration = Duration::from_secs(3);
+/// By then a publisher has sent what it had cached.
+const SETTLED: Duration = Duration::from_millis(500);
 /// Packets that leave at once, whether or not the frame is complete.
 const GATHER_MAX: usize = 64;
+
+/// A stream's rate is measured over its GOPs, but over no less than this ...
+const LEAST_SPAN: Duration = Duration::from_millis(900);
+/// ... and over no more.
+const MOST_SPAN: Duration = Duration::from_secs(5);
 
 /// An encoding's place among the encodings. A place is given to another one after its encoding is gone: the number tells
 /// what a slot was once shown from what is there now.
@@ -31,6 +39,9 @@ pub(crate) struct Encoding {
     pub(crate) ring: Ring,
     /// When the newest packet came.
     filled: Option<Instant>,
+    /// When its stream began, after nothing or a pause.
+    began: Option<Instant>,
+    pace: Pace,
     /// When its stream last began anew.
     pub(crate) restarted: Option<Instant>,
     /// Received, stored, not yet passed on.
@@ -62,6 +73,8 @@ impl Encoding {
             at,
             ring: Ring::new(max_bytes),
             filled: None,
+            began: None,
+            pace: Pace::default(),
             restarted: None,
             pending: Vec::new(),
             pending_since: None,
@@ -93,7 +106,10 @@ impl Encoding {
         if !self.ring.insert(&packet) {
             return false;
         }
-        self.filled = Some(now);
+        if self.filled.replace(now).is_none_or(|before| now >= before + STALE) {
+            self.began = Some(now);
+        }
+        self.pace.add(&packet);
         if packet.starts_gop {
             self.arbiter.satisfied();
         }
@@ -116,6 +132,19 @@ impl Encoding {
         packets
     }
 
+    /// What it takes of a viewer's network, in bit/s; what is usual of its size before it was measured.
+    pub(crate) fn rate(&self) -> u64 {
+        self.pace.rate.unwrap_or(match self.id.track {
+            Track::Audio => 80_000,
+            Track::Video(rid) => [500_000, 1_000_000, 2_000_000][usize::from(rid.rank()).min(2)],
+        })
+    }
+
+    /// Whether what comes is what is: a stream that begins sends what its publisher had cached.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        self.began.is_some_and(|at| now >= at + SETTLED)
+    }
+
     /// Whether packets come.
     pub(crate) fn is_flowing(&self, now: Instant) -> bool {
         self.filled.is_some_and(|at| now < at + SILENT)
@@ -129,5 +158,33 @@ impl Encoding {
         self.pending_since = None;
         self.clock = None;
         self.arbiter.satisfied();
+    }
+}
+
+/// What a stream takes, by its own clock: what comes as a burst counts for the time that it shows.
+#[derive(Default)]
+struct Pace {
+    /// Timestamp of the first packet that is counted.
+    since: Option<u32>,
+    bytes: u64,
+    /// In bit/s.
+    rate: Option<u64>,
+}
+
+impl Pace {
+    fn add(&mut self, packet: &Packet) {
+        let elapsed = packet.time.wrapping_sub(*self.since.get_or_insert(packet.time));
+        let (least, most) = (packet.codec.ticks(LEAST_SPAN), packet.codec.ticks(MOST_SPAN));
+        if elapsed > 2 * most {
+            // A late packet, or a clock that was set.
+            if elapsed < 1 << 31 || 0u32.wrapping_sub(elapsed) > most {
+                (self.since, self.bytes) = (Some(packet.time), 0);
+            }
+        } else if elapsed >= most || (packet.starts_gop && elapsed >= least) {
+            let bits = 8 * self.bytes * u64::from(packet.codec.clock_rate()) / u64::from(elapsed);
+            self.rate = Some(self.rate.map_or(bits, |before| (before + bits) / 2));
+            (self.since, self.bytes) = (Some(packet.time), 0);
+        }
+        self.bytes += packet.payload.len() as u64 + OVERHEAD;
     }
 }

@@ -16,6 +16,9 @@ pub const MAX_TRAIN: usize = 16;
 /// Longest header, original sequence number of a retransmission included.
 const MAX_HEADER: usize = 26;
 
+/// What a packet takes beside its payload: RTP header and extensions, SRTP tag, UDP and IP, in bytes.
+pub(crate) const OVERHEAD: u64 = 64;
+
 /// Where a train lies in the arena, and how it leaves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Train {
@@ -134,6 +137,7 @@ struct Rtx {
     header: HeaderTemplate,
     payload_type: u8,
     next: u64,
+    octets: u64,
 }
 
 /// Where sealed packets go.
@@ -153,6 +157,7 @@ impl Outbound {
             header: HeaderTemplate::new(media.rtx_ssrc, media.extensions),
             payload_type,
             next: 1,
+            octets: 0,
         });
         let header = HeaderTemplate::new(media.ssrc, media.extensions);
         Self { header, types: StreamTypes::Video(media.payload_types.media), rtx, packets: 0, octets: 0 }
@@ -167,6 +172,17 @@ impl Outbound {
 
     pub(crate) fn ssrc(&self) -> Ssrc {
         self.header.ssrc()
+    }
+
+    /// Whether its receiver takes retransmissions.
+    pub(crate) fn has_rtx(&self) -> bool {
+        self.rtx.is_some()
+    }
+
+    /// Bytes sent so far, retransmissions and all headers included.
+    pub(crate) fn bytes(&self) -> u64 {
+        let (again, octets) = self.rtx.as_ref().map_or((0, 0), |rtx| (rtx.next - 1, rtx.octets));
+        self.octets + octets + (self.packets + again) * OVERHEAD
     }
 
     /// Asks the receiver to hold its frames back, so long at least and at most.
@@ -230,6 +246,7 @@ impl Outbound {
         out[header + 2..body_end].copy_from_slice(&packet.payload);
         sealer.seal(out, header, rtx.header.ssrc(), rtx.next);
         rtx.next += 1;
+        rtx.octets += packet.payload.len() as u64;
         arena.used += out.len();
         Some(Train { to, bytes: start..arena.used, segment: arena.used - start })
     }

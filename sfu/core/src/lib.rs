@@ -8,6 +8,8 @@
 //! over hash maps. Time and randomness are arguments (handshakes take theirs from the crypto provider that the caller
 //! passes in).
 
+pub mod allocation;
+pub mod bandwidth;
 pub mod dtls;
 mod encoding;
 mod fanout;

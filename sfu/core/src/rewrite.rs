@@ -131,6 +131,11 @@ impl<S: Copy + PartialEq> Rewriter<S> {
         Some(Place { sequence, time })
     }
 
+    /// The newest sequence number that was given; `None` before the first packet.
+    pub fn newest(&self) -> Option<u16> {
+        self.last_time.map(|_| self.next_sequence.wrapping_sub(1) as u16)
+    }
+
     /// The source, index and times of a sequence number the viewer asks for again. What lies half a cycle
     /// back or more is in the future (RFC 1982): nothing was sent under it yet.
     pub fn resolve(&self, sequence: u16) -> Option<(S, u64, Times)> {

@@ -9,6 +9,7 @@ use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::packet::{Packet, marshal, unmarshal};
 use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
@@ -41,6 +42,8 @@ pub enum Feedback {
         /// Since then, in 1/65536 s.
         delay: u32,
     },
+    /// What a receiver can take of all our streams (REMB, draft-alvestrand-rmcat-remb-03), in bit/s.
+    Estimate(u64),
     /// A receiver's clock, which it wants back to measure the round trip (RFC 3611, section 4.4).
     ReferenceTime {
         /// Of the receiver.
@@ -98,6 +101,8 @@ fn take(packet: &dyn Packet, feedback: &mut Vec<Feedback>) {
         feedback.push(Feedback::KeyframeRequest { ssrc: Ssrc(request.media_ssrc) });
     } else if let Some(request) = any.downcast_ref::<FullIntraRequest>() {
         feedback.extend(request.fir.iter().map(|entry| Feedback::KeyframeRequest { ssrc: Ssrc(entry.ssrc) }));
+    } else if let Some(estimate) = any.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
+        feedback.push(Feedback::Estimate(estimate.bitrate as u64));
     } else if let Some(report) = any.downcast_ref::<ExtendedReport>() {
         let times = report.reports.iter().filter_map(|b| b.as_any().downcast_ref::<ReceiverReferenceTimeReportBlock>());
         let ssrc = Ssrc(report.sender_ssrc);

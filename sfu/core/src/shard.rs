@@ -5,7 +5,7 @@
 //! place to look for other input, for what waits to be sent stays right whatever is handled in between.
 //!
 //! The rooms: `peers` (addresses, handshakes, coming and going), `ingest` (from publishers), `feedback` (from viewers),
-//! `choice` (who watches which encoding), `feed` (how it gets it), `wheel` (what happens with time),
+//! `choice` (who watches which encoding), `allot` (what networks carry of it), `feed` (how it gets it), `wheel` (what happens with time),
 //! `backlog` (what waits to be sent), `drain` (what waits into trains), `contract` (what it is told and says).
 
 use self::backlog::Backlog;
@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+mod allot;
 mod backlog;
 mod choice;
 mod contract;
@@ -62,6 +63,8 @@ pub struct Shard {
     /// Encodings with viewers that are catching up.
     catching_up: Vec<usize>,
     next_burst: Instant,
+    /// Viewers whose network is being probed.
+    probing: Vec<u32>,
     next_tick: Instant,
     tick: usize,
     outputs: VecDeque<Output>,
@@ -140,6 +143,7 @@ impl Shard {
             gathering: BTreeMap::new(),
             catching_up: Vec::new(),
             next_burst: now,
+            probing: Vec::new(),
             next_tick: now,
             tick: 0,
             outputs: VecDeque::new(),

@@ -71,6 +71,16 @@ pub enum Track {
     Audio,
 }
 
+impl Track {
+    /// Order by size of picture ([`Rid::rank`]); sound has one size.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Video(rid) => rid.rank(),
+            Self::Audio => 0,
+        }
+    }
+}
+
 /// One coded stream of one camera.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct EncodingId {
@@ -138,6 +148,8 @@ pub struct Subscription {
     pub camera: CameraKey,
     /// The largest encoding it may be shown; of no meaning for sound.
     pub max: Rid,
+    /// Slots with more of it are served first where the network does not carry all; of no meaning for sound.
+    pub priority: u8,
 }
 
 /// How a slot is.
@@ -151,6 +163,8 @@ pub enum SlotState {
     Live,
     /// The camera is not published, or has stopped sending.
     NoSignal,
+    /// The viewer's network does not carry it beside what is served first.
+    Paused,
 }
 
 /// One RTP packet of an encoding, as every shard stores it.

@@ -1,5 +1,7 @@
 //! A viewer: its slots, what each is to show, what it is shown now, and its stream.
 
+use crate::allocation::Allotted;
+use crate::bandwidth::Bandwidth;
 use crate::encoding::EncodingAt;
 use crate::fanout::Outbound;
 use crate::path::{Path, SentReports};
@@ -11,8 +13,12 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Retransmissions that a viewer may ask for in a second, in packets.
+/// Retransmissions that a viewer may ask for in a second, in packets ...
 const RTX_PER_SECOND: u32 = 2000;
+/// ... and no more than this share of what its network carries, where that has shown its limit.
+const RTX_SHARE: f64 = 0.1;
+/// A packet, in bits.
+const PACKET: f64 = 9600.0;
 /// How long a picture waits for its sound, at least: what a browser's jitter buffer and output hold of sound (in Chromium
 /// 156 some 85 ms more than of a picture that is shown as it comes). Browsers leave differences below 30 ms as they are.
 const SOUND_DELAY: Duration = Duration::from_millis(100);
@@ -59,7 +65,10 @@ pub(crate) struct Viewer {
     pub(crate) sealer: Option<Sealer>,
     /// A picture has left for it.
     pub(crate) is_playing: bool,
+    /// When its bursts go on.
+    pub(crate) next_chunk: Instant,
     path: Path,
+    pub(crate) bandwidth: Bandwidth,
     rtx: Allowance,
     bursts: Allowance,
 }
@@ -67,6 +76,8 @@ pub(crate) struct Viewer {
 /// One m-line of a viewer.
 pub(crate) struct Slot {
     pub(crate) wish: Option<Subscription>,
+    /// What the viewer's network leaves it.
+    pub(crate) allotted: Allotted,
     /// Slot of the encoding that it watches.
     pub(crate) watching: Option<usize>,
     /// Slot of the encoding that takes over with its next keyframe.
@@ -93,8 +104,12 @@ impl Viewer {
         let slots = media.slots.iter().map(|slot| Slot::new(now, Outbound::video(slot), first_sequence)).collect();
         let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
         let audio = media.audio.as_ref().map(sound);
-        let (rtx, bursts) = (Allowance::of(RTX_PER_SECOND), Allowance::of(BURSTS_PER_SECOND));
-        Self { slots, audio, to: None, sealer: None, is_playing: false, path: Path::default(), rtx, bursts }
+        let (rtx, bursts) = (Allowance::default(), Allowance::default());
+        // Whoever takes pictures was offered to give an estimate, in the answer.
+        let bandwidth = Bandwidth::new(true);
+        let path = Path::default();
+        let (to, sealer, is_playing, next_chunk) = (None, None, false, now);
+        Self { slots, audio, to, sealer, is_playing, next_chunk, path, bandwidth, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -133,6 +148,11 @@ impl Viewer {
         video.or_else(|| self.audio.as_ref().filter(|slot| slot.out.ssrc() == ssrc).map(|_| SlotId::Audio))
     }
 
+    /// Its video slots.
+    pub(crate) fn videos(&self) -> &[Slot] {
+        &self.slots
+    }
+
     /// The SSRCs of its streams.
     pub(crate) fn ssrcs(&self) -> Vec<Ssrc> {
         self.slots.iter().chain(self.audio.as_deref()).map(|slot| slot.out.ssrc()).collect()
@@ -151,22 +171,38 @@ impl Viewer {
         }
     }
 
-    /// What it reports of a stream of ours.
-    pub(crate) fn report(&mut self, now: Instant, id: SlotId, fraction_lost: u8, last_report: u32, delay: u32) {
+    /// What it reports of a stream of ours. True when its network carries another rate than before.
+    pub(crate) fn report(&mut self, now: Instant, id: SlotId, fraction_lost: u8, last_report: u32, delay: u32) -> bool {
         let round_trip = self.slot(id).and_then(|slot| slot.reports.round_trip(last_report, delay, now));
         if self.path.report(fraction_lost, round_trip) {
             self.hold_pictures();
         }
+        let sent = self.sent();
+        let is_late = round_trip.is_some_and(|measured| self.bandwidth.round_trip(now, sent, measured));
+        self.bandwidth.loss(now, sent, fraction_lost) || is_late
+    }
+
+    /// What it says that it can take, in bit/s. True when its network carries another rate than before.
+    pub(crate) fn estimate(&mut self, now: Instant, estimate: u64) -> bool {
+        let sent = self.sent();
+        self.bandwidth.estimate(now, sent, estimate)
+    }
+
+    /// Bytes that were sent to it.
+    pub(crate) fn sent(&self) -> u64 {
+        self.slots.iter().chain(self.audio.as_deref()).map(|slot| slot.out.bytes()).sum()
     }
 
     /// Whether one more retransmission is within its allowance.
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
-        self.rtx.take(now)
+        let share = (self.bandwidth.rate() as f64 * RTX_SHARE / PACKET) as u32 + 1;
+        let most = if self.bandwidth.is_limited() { share.min(RTX_PER_SECOND) } else { RTX_PER_SECOND };
+        self.rtx.take(now, most)
     }
 
     /// Whether one more cached GOP is; a slot that gets none waits for the next keyframe.
     pub(crate) fn may_burst(&mut self, now: Instant) -> bool {
-        self.bursts.take(now)
+        self.bursts.take(now, BURSTS_PER_SECOND)
     }
 }
 
@@ -174,6 +210,7 @@ impl Slot {
     fn new(now: Instant, out: Outbound, first_sequence: u16) -> Self {
         Self {
             wish: None,
+            allotted: Allotted::UpTo(u8::MAX),
             watching: None,
             coming: None,
             feed: Feed::Idle,
@@ -207,24 +244,18 @@ impl Slot {
 }
 
 /// So many a second.
+#[derive(Default)]
 struct Allowance {
-    a_second: u32,
-    left: u32,
+    taken: u32,
     since: Option<Instant>,
 }
 
 impl Allowance {
-    fn of(a_second: u32) -> Self {
-        Self { a_second, left: a_second, since: None }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, now: Instant, a_second: u32) -> bool {
         if self.since.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
-            self.since = Some(now);
-            self.left = self.a_second;
+            (self.since, self.taken) = (Some(now), 0);
         }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
+        self.taken = self.taken.saturating_add(1);
+        self.taken <= a_second
     }
 }

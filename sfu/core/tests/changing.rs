@@ -13,7 +13,7 @@ const FIRST: SlotId = SlotId::Video(0);
 const SECOND: SlotId = SlotId::Video(1);
 
 fn wish(camera: CameraKey) -> Option<Subscription> {
-    Some(Subscription { camera, max: net::rid("h") })
+    Some(Subscription { camera, max: net::rid("h"), priority: 0 })
 }
 
 fn send(net: &mut Net, publisher: usize, packets: impl IntoIterator<Item = (Vec<u8>, u64)>) {
@@ -130,7 +130,7 @@ fn a_camera_of_another_shard_is_squeezed_and_paced_too() {
         let before = count(&net);
         net.show(viewer, FIRST, Some((OTHER, "h")));
         let mut most = 0;
-        for _ in 0..60 {
+        for _ in 0..300 {
             let now = count(&net);
             net.step();
             most = most.max(count(&net) - now);

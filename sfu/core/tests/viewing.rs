@@ -60,9 +60,10 @@ fn a_join_in_mid_gop_starts_at_once_with_the_cached_gop_and_goes_on_live() {
     let mut stream = Stream::new("h", SSRC);
     stream.play(&mut net, publisher, 30);
     let joined = net.viewer(0, "h");
-    net.run(Duration::from_millis(40));
+    net.run(Duration::from_millis(5));
     let first = net.peer(joined).packets.first().expect("packets at once").clone();
     assert_eq!(first.payload[0], 24);
+    net.run(Duration::from_millis(145));
     assert_eq!(frame_of(&net.peer(joined).packets[1].payload), 0, "the GOP's own keyframe");
     assert_eq!(check_stream(&mut net, joined), 41 + 29 * 3, "all of the GOP");
     stream.play(&mut net, publisher, 10);
@@ -314,6 +315,7 @@ fn no_packet_is_sealed_twice_whatever_is_late_while_viewers_join() {
             }
             net.run(Duration::from_millis(turn as u64 % 7));
         }
+        net.run(Duration::from_millis(200));
         assert!(net.peers.iter().skip(1).all(|(_, peer)| peer.packets.len() > 40), "everybody has a picture");
     }
 }

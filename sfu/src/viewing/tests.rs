@@ -17,7 +17,7 @@ fn granted(n: u8, max: Rid, audio: bool) -> CameraGrant {
 }
 
 fn show(n: u8, max: Rid) -> Option<Show> {
-    Some(Show { camera: camera(n), max })
+    Some(Show { camera: camera(n), max, priority: 0 })
 }
 
 fn change(granted: Vec<CameraGrant>, slots: &[(usize, Option<Show>)]) -> Change {
@@ -34,11 +34,22 @@ fn a_wish_is_bounded_by_the_grant() {
     let mut viewing = Viewing::new(2, false);
     let ask = change(both(), &[(0, show(1, Rid::low())), (1, show(2, Rid::high()))]);
     let changed = viewing.apply(&ask).expect("granted");
-    assert_eq!(
-        changed,
-        [(SlotId::Video(0), Some((camera(1), Rid::low()))), (SlotId::Video(1), Some((camera(2), Rid::low()))),]
-    );
+    assert_eq!(changed, [(SlotId::Video(0), show(1, Rid::low())), (SlotId::Video(1), show(2, Rid::low()))]);
     assert_eq!(viewing.apply(&change(both(), &[])).expect("granted"), [], "what stays is not said again");
+}
+
+#[test]
+fn a_priority_is_told_to_the_shard_and_leaves_the_state_as_it_is() {
+    let mut viewing = Viewing::new(1, false);
+    let slot = SlotId::Video(0);
+    viewing.apply(&change(both(), &[(0, show(1, Rid::high()))])).expect("granted");
+    viewing.heard(slot, Some(camera(1)), sfu_core::SlotState::Live);
+    let (_, mut events) = viewing.read();
+    let first = Some(Show { camera: camera(1), max: Rid::high(), priority: 1 });
+    let ask = change(both(), &[(0, first.clone())]);
+    assert_eq!(viewing.apply(&ask).expect("granted"), [(slot, first)]);
+    assert_eq!(viewing.apply(&ask).expect("granted"), [], "what stays is not said again");
+    assert_eq!(events.try_recv(), Err(TryRecvError::Empty));
 }
 
 #[test]
@@ -61,10 +72,7 @@ fn a_grant_that_names_less_takes_away_at_once_and_says_so() {
     viewing.apply(&ask).expect("granted");
     let (_, mut events) = viewing.read();
     let changed = viewing.apply(&change(vec![granted(1, Rid::low(), false)], &[])).expect("a grant");
-    assert_eq!(
-        changed,
-        [(SlotId::Video(0), Some((camera(1), Rid::low()))), (SlotId::Video(1), None), (SlotId::Audio, None)]
-    );
+    assert_eq!(changed, [(SlotId::Video(0), show(1, Rid::low())), (SlotId::Video(1), None), (SlotId::Audio, None)]);
     let withdrawn = SlotState::Withdrawn;
     assert_eq!(events.try_recv(), Ok(Event::Slot { slot: 1, camera: Some(camera(2)), state: withdrawn }));
     assert_eq!(events.try_recv(), Ok(Event::Audio { camera: Some(camera(1)), state: withdrawn }));
@@ -93,9 +101,11 @@ fn a_reader_hears_the_present_and_then_every_change_once() {
     viewing.heard(slot, Some(camera(1)), sfu_core::SlotState::Waiting);
     viewing.heard(slot, Some(camera(1)), sfu_core::SlotState::Live);
     viewing.heard(slot, Some(camera(2)), sfu_core::SlotState::Live); // of an earlier wish
+    viewing.heard(slot, Some(camera(1)), sfu_core::SlotState::Paused);
     viewing.heard(slot, Some(camera(1)), sfu_core::SlotState::NoSignal);
     viewing.end(EndReason::Silent);
     assert_eq!(events.try_recv(), Ok(at(SlotState::Live)));
+    assert_eq!(events.try_recv(), Ok(at(SlotState::Paused)));
     assert_eq!(events.try_recv(), Ok(at(SlotState::NoSignal)));
     assert_eq!(events.try_recv(), Ok(Event::Ended { reason: EndReason::Silent }));
     assert_eq!(events.try_recv(), Err(TryRecvError::Disconnected));

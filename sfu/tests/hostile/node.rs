@@ -168,7 +168,7 @@ impl Node {
             );
         }
         let granted = vec![CameraGrant { id: camera, max: max.clone(), audio: false }];
-        let show = vec![Some(Show { camera, max })];
+        let show = vec![Some(Show { camera, max, priority: 0 })];
         self.post(
             "/v1/viewers",
             &View { connection, session, granted, slots: 1, show, listen: None, until: UNTIL, offer },

@@ -55,7 +55,7 @@ impl Running {
     }
 
     pub(crate) async fn view_as(&self, connection: ConnectionId, offer: &str) -> reqwest::Response {
-        let show = vec![Some(Show { camera: camera(), max: Rid::high() })];
+        let show = vec![Some(Show { camera: camera(), max: Rid::high(), priority: 0 })];
         self.post("/v1/viewers", &View { show, ..view(connection, offer, 1) }).await
     }
 

@@ -25,6 +25,12 @@ export class Lab {
       const json = made.answer === undefined ? made : { ...made, answer: await lab.#lead(made.answer) };
       await route.fulfill({ response, json });
     });
+    // An ICE restart is answered with candidates too (RFC 8840).
+    await page.route('**/v1/sessions/*', async (route) => {
+      const response = await route.fetch();
+      const body = await response.text();
+      await route.fulfill({ response, body: await lab.#lead(body) });
+    });
     return lab;
   }
 

@@ -19,6 +19,7 @@ const REMEMBERED = 60;
 /** A running server. */
 export class Server {
   readonly #log: string[] = [];
+  readonly #listeners: ((line: string) => void)[] = [];
 
   private constructor(private readonly child: ChildProcess) {
     for (const stream of [child.stdout, child.stderr]) {
@@ -60,6 +61,11 @@ export class Server {
     return this.#log.join('\n');
   }
 
+  /** Hears each line that it prints from now on. */
+  follow(listener: (line: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** Ends it: asks, and insists after 5 s. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
@@ -87,6 +93,7 @@ export class Server {
   #remember(line: string): void {
     this.#log.push(line);
     if (this.#log.length > REMEMBERED) this.#log.shift();
+    for (const listener of this.#listeners) listener(line);
   }
 }
 

@@ -33,9 +33,9 @@ export class Sunroom {
   ) {}
 
   /** One RTSP camera that asks for a password (digest), main and sub stream, served with the pages in `web`. */
-  static async withCamera(web: string): Promise<Sunroom> {
+  static async withCamera(web: string, env: Readonly<Record<string, string>> = {}): Promise<Sunroom> {
     const camera = await Camera.start();
-    return Sunroom.#start(web, [camera], pulled(camera));
+    return Sunroom.#start(web, [camera], pulled(camera), env);
   }
 
   /** That camera, which is the caller's to end; by way of `port` where something stands between. */
@@ -54,11 +54,17 @@ export class Sunroom {
     return Sunroom.#start(web, [], []);
   }
 
-  static async #start(web: string, cameras: readonly Ends[], args: readonly string[]): Promise<Sunroom> {
+  static async #start(
+    web: string,
+    cameras: readonly Ends[],
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Sunroom> {
     const data = await mkdtemp(join(tmpdir(), 'sunroom-e2e-'));
     const fixed = ['demo', '--listen', '127.0.0.1:0', '--data', data, '--linger', LINGER_S, '--web', web];
     try {
-      const [server, [, origin]] = await Server.start(STANDALONE, [...fixed, ...args], /at (http:\/\/127\.0\.0\.1:\d+)\//);
+      const ready = /at (http:\/\/127\.0\.0\.1:\d+)\//;
+      const [server, [, origin]] = await Server.start(STANDALONE, [...fixed, ...args], ready, undefined, env);
       return new Sunroom(origin ?? '', data, [server, ...cameras]);
     } catch (error) {
       await Promise.all(cameras.map((camera) => camera.stop()));
@@ -110,6 +116,11 @@ export class Sunroom {
       const sending = (await this.metric('sunroom_edge_sending', { camera, rid })) ?? 0;
       return sending === Number(wanted) ? true : undefined;
     });
+  }
+
+  /** Hears each line that the services print from now on. */
+  follow(listener: (line: string) => void): void {
+    this.servers[0].follow(listener);
   }
 
   /** What the servers printed last. */

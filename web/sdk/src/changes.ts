@@ -140,8 +140,8 @@ export class Changes {
 
   /** To be sent again, but for what has been wished since. */
   #putBack({ slots, audio }: Change): void {
-    for (const { slot, camera, rid } of slots ?? []) {
-      if (!this.#slots.has(slot)) this.#slots.set(slot, camera === null ? null : { camera, ...(rid ? { rid } : {}) });
+    for (const { slot, camera, ...rest } of slots ?? []) {
+      if (!this.#slots.has(slot)) this.#slots.set(slot, camera === null ? null : { camera, ...rest });
     }
     if (audio && this.#audio === undefined) this.#audio = audio.camera;
     if (!slots && !audio) this.#renew = true;

@@ -6,7 +6,7 @@ import { delayMs } from './backoff';
 import { readProblem } from './problem';
 
 /** How the service says a slot, or the sound, is. */
-export type Said = 'empty' | 'waiting' | 'live' | 'no_signal' | 'withdrawn';
+export type Said = 'empty' | 'waiting' | 'live' | 'no_signal' | 'paused' | 'withdrawn';
 
 /** Why a session ended. */
 export type EndReason =
@@ -32,7 +32,7 @@ export interface EventListener {
   gone(): void;
 }
 
-const STATES: readonly string[] = ['empty', 'waiting', 'live', 'no_signal', 'withdrawn'];
+const STATES: readonly string[] = ['empty', 'waiting', 'live', 'no_signal', 'paused', 'withdrawn'];
 const REASONS: readonly string[] = ['left', 'replaced', 'never_connected', 'silent', 'handshake', 'grant_over', 'node_stopping'];
 /** The service sends something every 10 s; a stream that is silent for longer than two of them is dead. In ms. */
 const SILENT_MS = 25_000;

@@ -5,10 +5,14 @@ import { ProblemError, local, readProblem } from './problem';
 /** Names an encoding of a camera, from large to small. */
 export type Rid = 'h' | 'm' | 'l';
 
-/** What a slot shows: a camera, in an encoding no larger than `rid`; the grant's largest bounds it. */
+/**
+ * What a slot shows: a camera, in an encoding no larger than `rid`; the grant's largest bounds it. Slots with more
+ * `priority` (0 to 255; 0 when left out) are served first.
+ */
 export interface Show {
   readonly camera: string;
   readonly rid?: Rid;
+  readonly priority?: number;
 }
 
 /** What a session begins with. */
@@ -32,6 +36,7 @@ export interface SlotChange {
   readonly slot: number;
   readonly camera: string | null;
   readonly rid?: Rid;
+  readonly priority?: number;
 }
 
 /** A session that the service has made. */

@@ -104,7 +104,8 @@ export class Place implements Slot {
   ask(show: Show | null): boolean {
     const before = this.#show;
     const isOther = show?.camera !== before?.camera || this.#refused !== undefined;
-    if (!isOther && show?.rid === before?.rid) return false;
+    const isSame = show?.rid === before?.rid && (show?.priority ?? 0) === (before?.priority ?? 0);
+    if (!isOther && isSame) return false;
     this.#show = show;
     if (isOther) {
       this.#asked += 1;

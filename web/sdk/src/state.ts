@@ -32,6 +32,8 @@ export type State =
   | { readonly name: 'playing' }
   /** The camera is not published, or its picture has stopped. It comes back by itself. */
   | { readonly name: 'no_signal' }
+  /** The network does not carry this picture beside those that are served first. It comes back by itself. */
+  | { readonly name: 'paused' }
   /** The grant no longer covers the camera. */
   | { readonly name: 'withdrawn' }
   /** The connection was lost; see Connection. */
@@ -53,16 +55,19 @@ export interface Facts {
   readonly view: View;
 }
 
-/** The state of a slot of which that is known. What is seen counts for more than what is told. */
+/**
+ * The state of a slot of which that is known. What is seen counts for more than what is told, but for the last frames of
+ * what is paused.
+ */
 export function stateOf({ connection, camera, refused, said, view }: Facts): State {
   if (connection.name === 'ended') return connection;
   if (camera === null || connection.name === 'idle') return { name: 'idle' };
   if (connection.name === 'failed') return connection;
   if (refused) return { name: 'failed', reason: refused };
   if (said === 'withdrawn') return { name: 'withdrawn' };
-  if (view === 'moving') return { name: 'playing' };
+  if (view === 'moving' && said !== 'paused') return { name: 'playing' };
   if (connection.name !== 'connected') return connection;
-  if (said === 'no_signal') return { name: 'no_signal' };
+  if (said === 'no_signal' || said === 'paused') return { name: said };
   if (view === 'former') return { name: 'switching' };
   return { name: 'waiting', before: view === 'still' };
 }

@@ -29,6 +29,8 @@ export interface ViewerOptions {
 export interface ShowOptions {
   /** The largest encoding wanted; the grant's largest when left out. */
   readonly rid?: Rid;
+  /** Slots with more of it are served first where the network does not carry all, 0 to 255; 0 when left out. */
+  readonly priority?: number;
 }
 
 /** The events of a viewer. */
@@ -362,7 +364,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     const link = this.#shown;
     if (!link || this.#coming || this.#connection.name !== 'connected') return;
     if (performance.now() - this.#connectedMs > STOOD_MS) this.#attempt = 0;
-    const starved = this.#places.filter((place) => place.camera !== null).map((place) => place.starvedMs());
+    // What is paused tells nothing of the connection.
+    const asked = this.#places.filter(({ camera, state }) => camera !== null && state.name !== 'paused');
+    const starved = asked.map((place) => place.starvedMs());
     // Where one picture moves, or is not sent, the connection is not what is wrong.
     const isStarved = starved.length > 0 && starved.every((ms) => ms !== undefined);
     // Before ICE notices, which takes it some seconds, another way is looked for.

@@ -86,6 +86,14 @@ describe('changes', () => {
     expect(service.asked).toHaveLength(2);
     expect(service.asked[1]?.slots).toEqual(expect.arrayContaining([{ slot: 0, camera: 'a' }, { slot: 1, camera: 'c' }]));
   });
+  it('are tried again as they were', async () => {
+    service.changes.start();
+    service.changes.show(0, { camera: 'a', rid: 'l', priority: 1 });
+    await soon();
+    await service.calls[0]?.answer(problem(503));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(service.asked[1]).toEqual({ slots: [{ slot: 0, camera: 'a', rid: 'l', priority: 1 }] });
+  });
   it('that are refused together are asked for one by one', async () => {
     service.changes.start();
     service.changes.show(0, { camera: 'mine' });

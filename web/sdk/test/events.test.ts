@@ -7,6 +7,8 @@ describe('parseEvent', () => {
   it('reads what it knows', () => {
     const slot = { type: 'slot', slot: 3, camera: 'c', state: 'no_signal' };
     expect(parseEvent(JSON.stringify(slot))).toEqual(slot);
+    const paused = { type: 'slot', slot: 0, camera: 'c', state: 'paused' };
+    expect(parseEvent(JSON.stringify(paused))).toEqual(paused);
     const audio = { type: 'audio', camera: null, state: 'empty' };
     expect(parseEvent(JSON.stringify(audio))).toEqual(audio);
     expect(parseEvent('{"type":"ended","reason":"replaced"}')).toEqual({ type: 'ended', reason: 'replaced' });

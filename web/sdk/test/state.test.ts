@@ -31,6 +31,14 @@ describe('a slot', () => {
     expect(state({ said: 'no_signal', view: 'moving' })).toEqual({ name: 'playing' });
     expect(state({ connection: { name: 'reconnecting', attempt: 1, reason }, view: 'moving' })).toEqual({ name: 'playing' });
   });
+  it('is paused as soon as that is told, until another thing is', () => {
+    const views = ['none', 'former', 'still', 'moving'] as const;
+    for (const view of views) expect(state({ said: 'paused', view }), view).toEqual({ name: 'paused' });
+    expect(state({ said: 'waiting', view: 'still' })).toEqual({ name: 'waiting', before: true });
+    expect(state({ said: 'live', view: 'moving' })).toEqual({ name: 'playing' });
+    const reconnecting = { name: 'reconnecting', attempt: 0, reason } as const;
+    expect(state({ connection: reconnecting, said: 'paused', view: 'moving' })).toEqual(reconnecting);
+  });
   it('never shows what is withdrawn or refused', () => {
     expect(state({ said: 'withdrawn', view: 'moving' })).toEqual({ name: 'withdrawn' });
     expect(state({ refused: reason, view: 'moving' })).toEqual({ name: 'failed', reason });

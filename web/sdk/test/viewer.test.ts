@@ -89,6 +89,45 @@ describe('a viewer', () => {
     expect(viewer.state.name).toBe('playing');
   });
 
+  it('goes on playing when only the priority changes', async () => {
+    const [viewer] = await playing();
+    viewer.show(0, A, { rid: 'l', priority: 1 });
+    await settle();
+    viewer.show(0, A, { rid: 'l', priority: 1 });
+    await settle();
+    viewer.show(0, A, { rid: 'l' });
+    await settle();
+    viewer.show(0, A, { rid: 'l', priority: 0 });
+    await settle();
+    expect(service.bodies('PATCH')).toEqual([
+      { slots: [{ slot: 0, camera: A, rid: 'l', priority: 1 }] },
+      { slots: [{ slot: 0, camera: A, rid: 'l' }] },
+    ]);
+    expect(viewer.state.name).toBe('playing');
+  });
+
+  it('is paused while the network does not carry its picture, and plays on by itself', async () => {
+    const [viewer, video] = await playing();
+    await service.tell({ type: 'slot', slot: 0, camera: A, state: 'paused' });
+    video.frame();
+    expect(viewer.state.name, 'its last frames are on their way').toBe('paused');
+    expect(viewer.slot(0).stream.getTracks()).toEqual([peer(0).tracks[0]]);
+    await service.tell({ type: 'slot', slot: 0, camera: A, state: 'live' });
+    await vi.advanceTimersByTimeAsync(20);
+    video.frame();
+    expect(viewer.state.name).toBe('playing');
+  });
+
+  it('looks for another way when nothing comes of what is sent, whatever is paused', async () => {
+    const [viewer] = await playing();
+    viewer.show(1, B);
+    await settle();
+    await service.tell({ type: 'slot', slot: 1, camera: B, state: 'paused' });
+    peer(0).moving.clear();
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(service.calls.filter((c) => c.type === 'application/trickle-ice-sdpfrag')).toHaveLength(1);
+  });
+
   it('shows nothing of what is withdrawn, and why a camera is refused', async () => {
     const [viewer] = await playing();
     await service.tell({ type: 'slot', slot: 0, camera: A, state: 'withdrawn' });

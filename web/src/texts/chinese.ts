@@ -27,6 +27,8 @@ export const chinese: Readonly<Record<Key, string>> = {
   'state.nosignal.detail': '摄像头暂时没有画面，恢复后会自动显示。',
   'state.stalled': '画面停顿',
   'state.stalled.detail': '网络可能较慢，画面会自动恢复。',
+  'state.paused': '已暂停',
+  'state.paused.detail': '网络较慢，暂不显示此画面，网络好转后会自动恢复。',
   'state.playing': '直播中',
   'state.withdrawn': '暂不开放',
   'state.withdrawn.detail': '此摄像头目前不允许观看，例如午睡时间。',

@@ -26,6 +26,8 @@ export const english = {
   'state.nosignal.detail': 'The camera sends no picture at the moment. It appears here as soon as it comes back.',
   'state.stalled': 'The picture stands still',
   'state.stalled.detail': 'The network may be slow. The picture goes on by itself.',
+  'state.paused': 'Paused',
+  'state.paused.detail': 'The network is too slow for all pictures. This one goes on by itself.',
   'state.playing': 'Live',
   'state.withdrawn': 'Not released any more',
   'state.withdrawn.detail': 'Watching this camera is not permitted at the moment, for instance at nap time.',

@@ -1,6 +1,7 @@
 //! Who watches which encoding: what slots wish, what cameras have, and what shards ask of each other for it.
 
 use super::{Camera, Change, Origin, Shard, ShardMessage};
+use crate::allocation::Allotted;
 use crate::encoding::{Encoding, EncodingAt};
 use crate::types::{CameraKey, EncodingId, Packet, ShardId, SlotId, Subscription, Track};
 use crate::viewer::{Feed, Slot, SlotAt, Viewer};
@@ -9,6 +10,9 @@ use std::time::Duration;
 
 /// An encoding that was asked for, and has not come by then, has a smaller one shown in its place meanwhile.
 const FALL_BACK_AFTER: Duration = Duration::from_millis(1500);
+
+/// How long nothing is begun for a viewer whose network turned out to carry less: what waits in it takes longer to leave.
+const DRAIN: Duration = Duration::from_millis(400);
 
 impl Shard {
     fn encoding_slot(&mut self, id: EncodingId) -> usize {
@@ -86,6 +90,7 @@ impl Shard {
             if let Some(slot) = self.slot(at) {
                 slot.since = now;
             }
+            self.allot(at.place);
             self.choose_encoding(at);
             self.report_slot(at);
         }
@@ -126,6 +131,7 @@ impl Shard {
         if let Some(viewer) = self.viewer(at.place) {
             viewer.hold_pictures();
         }
+        self.allot(at.place);
         self.choose_encoding(at);
         self.report_slot(at);
     }
@@ -139,9 +145,10 @@ impl Shard {
     }
 
     /// What a slot can best be shown of a camera.
-    fn best_encoding(&self, camera: &Camera, slot: SlotId, wish: Subscription) -> Option<usize> {
+    fn best_encoding(&self, camera: &Camera, slot: SlotId, wish: Subscription, allotted: Allotted) -> Option<usize> {
+        let may = |rank: &u8| *rank <= wish.max.rank() && allotted.covers(*rank);
         let rank = |at: &usize| match (slot, self.encodings[*at].id.track) {
-            (SlotId::Video(_), Track::Video(rid)) => Some(rid.rank()).filter(|rank| *rank <= wish.max.rank()),
+            (SlotId::Video(_), Track::Video(rid)) => Some(rid.rank()).filter(may),
             (SlotId::Audio, Track::Audio) => Some(0),
             _ => None,
         };
@@ -151,13 +158,19 @@ impl Shard {
     /// Lets a slot watch the encoding that fits it best, if that is not so already.
     ///
     /// Another encoding of the same camera takes over with a keyframe: at once from the cached GOP, else when one comes,
-    /// and until then the one that plays goes on.
-    fn choose_encoding(&mut self, at: SlotAt) {
+    /// and until then the one that plays goes on. A network that has shown its limit carries neither a cached GOP of a
+    /// larger one, nor any longer what does not fit.
+    pub(super) fn choose_encoding(&mut self, at: SlotAt) {
         let now = self.now;
-        let Some((wish, watching, coming, feed)) = self.slot(at).map(|s| (s.wish, s.watching, s.coming, s.feed)) else {
+        let Some(viewer) = self.viewer(at.place) else { return };
+        let is_limited = viewer.bandwidth.is_limited();
+        let Some((wish, allotted, watching, coming, feed, has_sent)) =
+            viewer.slot(at.slot).map(|s| (s.wish, s.allotted, s.watching, s.coming, s.feed, s.has_sent))
+        else {
             return;
         };
-        let best = wish.and_then(|w| self.cameras.get(&w.camera).and_then(|c| self.best_encoding(c, at.slot, w)));
+        let camera = wish.and_then(|wish| self.cameras.get(&wish.camera));
+        let best = wish.zip(camera).and_then(|(wish, camera)| self.best_encoding(camera, at.slot, wish, allotted));
         if let Some(coming) = coming.filter(|coming| Some(*coming) != best) {
             self.unwatch(at, coming);
             self.set_coming(at, None);
@@ -165,10 +178,12 @@ impl Shard {
         if watching == best || (coming.is_some() && coming == best) {
             return;
         }
-        let camera_of = |encoding: usize| self.encodings[encoding].id.camera;
         let waits = match (watching, best) {
-            (Some(old), Some(new)) if camera_of(old) == camera_of(new) => {
-                feed == Feed::Live && self.encodings[new].cached_gop(now).is_none()
+            (Some(old), Some(new)) if feed == Feed::Live || (is_limited && has_sent) => {
+                let (old, next) = (self.encodings[old].id, self.encodings[new].id);
+                let is_held_back = is_limited && next.track.rank() > old.track.rank();
+                let is_cached = self.encodings[new].cached_gop(now).is_some();
+                old.camera == next.camera && allotted.covers(old.track.rank()) && (is_held_back || !is_cached)
             }
             _ => false,
         };
@@ -181,6 +196,9 @@ impl Shard {
         }
         if let Some(before) = watching {
             self.unwatch(at, before);
+            if !allotted.covers(self.encodings[before].id.track.rank()) {
+                self.let_drain(at.place);
+            }
         }
         if let Some(slot) = self.slot(at) {
             slot.watching = best;
@@ -189,6 +207,14 @@ impl Shard {
         if let Some(best) = best {
             self.watch(best);
             self.join(at);
+        }
+    }
+
+    /// What no longer fits has filled queues: nothing more leaves until they are shorter, for it would be lost.
+    fn let_drain(&mut self, place: u32) {
+        let until = self.now + DRAIN;
+        if let Some(viewer) = self.viewer(place) {
+            viewer.next_chunk = viewer.next_chunk.max(until);
         }
     }
 

@@ -4,6 +4,7 @@
 //! that encoding, or waits for it to take over.
 
 use super::{Notice, Shard, ShardMessage};
+use crate::allocation::Allotted;
 use crate::types::{Packet, SlotId, SlotState};
 use crate::viewer::{Feed, Slot, SlotAt};
 use std::sync::Arc;
@@ -11,8 +12,15 @@ use std::time::Duration;
 
 /// A burst of a cached GOP leaves in chunks of so many packets ...
 const BURST_PACKETS: usize = 32;
-/// ... every so often: some 60 Mbit/s for full packets.
+/// ... every so often at most: some 60 Mbit/s for full packets.
 pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(5);
+/// Bursts leave so many times faster than the network is taken to carry, or than the stream plays if that is faster.
+const BURST_PACE: u64 = 2;
+/// Where the network has shown its limit, as fast as that, and where it carries the stream, this share faster, so that the
+/// burst ends ...
+const SPARE: f64 = 0.25;
+/// ... in chunks of so many packets.
+const LIMITED_PACKETS: usize = 4;
 /// A camera that has sent nothing for so long after it was asked for has no signal.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -63,9 +71,10 @@ impl Shard {
         }
     }
 
-    /// The next chunk of everybody's burst.
+    /// The next chunk of everybody's burst. Encodings take turns in being the first.
     pub(super) fn continue_bursts(&mut self) {
         self.next_burst = self.now + BURST_INTERVAL;
+        self.catching_up.rotate_left(1);
         for encoding in std::mem::take(&mut self.catching_up) {
             for at in self.encodings[encoding].joining.clone() {
                 self.catch_up(at, encoding);
@@ -77,14 +86,26 @@ impl Shard {
         }
     }
 
-    /// The next chunk of one slot's burst; live when it has caught up.
+    fn is_limited(&mut self, place: u32) -> bool {
+        self.viewer(place).is_some_and(|viewer| viewer.bandwidth.is_limited())
+    }
+
+    /// The next chunk of one slot's burst, when its viewer's network is ready for it; live when it has caught up.
     fn catch_up(&mut self, at: SlotAt, encoding: usize) {
+        let (now, needed) = (self.now, self.encodings[encoding].rate());
+        let Some(viewer) = self.viewer(at.place).filter(|viewer| now >= viewer.next_chunk) else { return };
+        let rate = viewer.bandwidth.rate();
+        let (pace, most) = match viewer.bandwidth.is_limited() {
+            true if rate > needed => (rate + (rate as f64 * SPARE) as u64, LIMITED_PACKETS),
+            true => (rate, LIMITED_PACKETS),
+            false => (rate.max(needed).saturating_mul(BURST_PACE), BURST_PACKETS),
+        };
         let slot = self.slot(at).filter(|slot| slot.watching == Some(encoding));
         let Some(Feed::CatchingUp { next }) = slot.map(|slot| slot.feed) else { return };
         // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice.
         self.pass_on(encoding);
         let held = &mut self.encodings[encoding];
-        let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(BURST_PACKETS).cloned().collect();
+        let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(most).cloned().collect();
         let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
         if next >= held.passed_on {
             held.joining.retain(|joining| *joining != at);
@@ -93,8 +114,12 @@ impl Shard {
         } else {
             self.set_feed(at, Feed::CatchingUp { next });
         }
+        let bits: usize = chunk.iter().map(|packet| 8 * packet.payload.len()).sum();
+        if let Some(viewer) = self.viewer(at.place) {
+            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace as f64);
+        }
         if !chunk.is_empty() {
-            self.backlog.push_media(self.now, encoding, vec![at], chunk);
+            self.backlog.push_media(now, encoding, vec![at], chunk);
         }
     }
 
@@ -127,13 +152,22 @@ impl Shard {
     }
 
     /// A keyframe came: those who wait for one begin with it, and with what came after it where another shard sent its
-    /// whole cache.
+    /// whole cache. Who has a picture, and a network that carries no whole cache, waits for one of the moment.
     fn start_waiting(&mut self, encoding: usize) {
+        let is_settled = self.encodings[encoding].is_settled(self.now);
         for at in self.encodings[encoding].joining.clone() {
-            if self.slot(at).is_some_and(|slot| slot.coming == Some(encoding)) {
+            let is_coming = self.slot(at).is_some_and(|slot| slot.coming == Some(encoding));
+            if is_coming && (is_settled || !self.is_limited(at.place)) {
                 self.take_over(at, encoding);
             }
-            let waits = |slot: &&mut Slot| slot.watching == Some(encoding) && slot.feed == Feed::AwaitingKeyframe;
+            let is_behind = is_settled && self.is_limited(at.place);
+            let waits = |slot: &&mut Slot| match slot.feed {
+                _ if slot.watching != Some(encoding) => false,
+                Feed::AwaitingKeyframe => true,
+                // The network did not carry what was cached by now: on from here, or it would lag for good.
+                Feed::CatchingUp { .. } => is_behind,
+                Feed::Idle | Feed::Live => false,
+            };
             if self.slot(at).filter(waits).is_some() {
                 self.begin(at, encoding);
             }
@@ -203,6 +237,9 @@ impl Shard {
     fn slot_state(&self, slot: &Slot) -> SlotState {
         let Some(wish) = slot.wish else { return SlotState::Empty };
         let is_published = self.cameras.get(&wish.camera).is_some_and(|c| c.origin.is_some());
+        if is_published && slot.allotted == Allotted::Paused {
+            return SlotState::Paused;
+        }
         let Some(encoding) = slot.watching.filter(|_| is_published) else { return SlotState::NoSignal };
         let is_flowing = self.encodings[encoding].is_flowing(self.now);
         match slot.feed {

@@ -26,9 +26,21 @@ impl Shard {
                     let now = self.now;
                     if let Some(viewer) = self.viewer(place)
                         && let Some(slot) = viewer.slot_of(ssrc)
+                        && viewer.report(now, slot, fraction_lost, last_report, delay)
                     {
-                        viewer.report(now, slot, fraction_lost, last_report, delay);
+                        self.allot(place);
                     }
+                }
+                Feedback::Estimate(estimate) => {
+                    let now = self.now;
+                    let Some(viewer) = self.viewer(place) else { return };
+                    let is_other = viewer.estimate(now, estimate);
+                    let (rate, sent) = (viewer.bandwidth.rate(), viewer.sent());
+                    tracing::trace!(place, estimate, rate, sent, "estimate");
+                    if is_other {
+                        self.allot(place);
+                    }
+                    self.probe(place);
                 }
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
                     if let Some(ours) = self.viewer(place).and_then(|v| v.ssrcs().first().copied()) {
@@ -61,13 +73,7 @@ impl Shard {
             self.counters.nacks_in += 1;
             let Some(viewer) = self.viewer(at.place) else { return };
             let is_allowed = viewer.may_retransmit(now);
-            let slot = viewer.slot(at.slot).filter(|_| is_allowed);
-            let packet = slot.and_then(|slot| slot.rewriter.resolve(*sequence)).and_then(|(source, index, times)| {
-                let packet = self.encodings.get(source.place).filter(|e| e.at == source)?.ring.packet(index)?.clone();
-                let time = times.map(packet.time);
-                Some((packet, Place { sequence: u64::from(*sequence), time }))
-            });
-            match packet {
+            match self.sent(at, *sequence).filter(|_| is_allowed) {
                 Some(packet) => found.push(packet),
                 None => self.counters.nacks_unanswered += 1,
             }
@@ -75,6 +81,19 @@ impl Shard {
         if !found.is_empty() {
             self.backlog.push_again(now, at, found);
         }
+    }
+
+    /// What was sent in a slot under this sequence number, if it is still held, and of use where the network is small.
+    pub(super) fn sent(&self, at: SlotAt, sequence: u16) -> Option<(Packet, Place)> {
+        let viewer = self.viewers.get(at.place as usize)?.as_ref()?;
+        let rewriter = &viewer.slot(at.slot)?.rewriter;
+        let (source, index, times) = rewriter.resolve(sequence)?;
+        if viewer.bandwidth.is_limited() && rewriter.source() != Some(source) {
+            return None;
+        }
+        let packet = self.encodings.get(source.place).filter(|e| e.at == source)?.ring.packet(index)?.clone();
+        let time = times.map(packet.time);
+        Some((packet, Place { sequence: u64::from(sequence), time }))
     }
 
     /// Tells a viewer the publishers' clocks in its own timestamps. Their NTP times are the publishers', as of now: the

@@ -37,6 +37,7 @@ impl Shard {
         for at in 0..self.publishers.len() {
             self.ask_for_missing(self.publishers[at]);
         }
+        self.continue_probes();
         for place in (self.tick..self.peers.len()).step_by(SLOTS) {
             self.visit_peer(place as u32);
         }
@@ -62,6 +63,11 @@ impl Shard {
             return self.report_reception(place);
         };
         self.send_sender_reports(place);
+        if let Some(viewer) = self.viewer(place) {
+            let sent = viewer.sent();
+            viewer.bandwidth.visit(now, sent);
+        }
+        self.allot(place);
         for slot in slots {
             self.fall_back(SlotAt { place, slot });
             self.report_slot(SlotAt { place, slot });

@@ -135,7 +135,7 @@ impl Net {
     /// A viewer of at most `max`, not connected yet.
     pub fn join(&mut self, shard: usize, max: &str, cm: bool) -> usize {
         let offer = view_offer(&self.identity.fingerprint().to_string());
-        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid(max) })];
+        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid(max), priority: 0 })];
         self.join_with(shard, &offer, show, cm)
     }
 
@@ -164,7 +164,7 @@ impl Net {
     pub fn watching_session(&mut self, shard: usize) -> usize {
         let fingerprint = self.identity.fingerprint().to_string();
         let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly");
-        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid("h") })];
+        let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid("h"), priority: 0 })];
         let at = self.join_with(shard, &offer, show, false);
         self.connect(at);
         at
@@ -186,7 +186,7 @@ impl Net {
 
     /// What shows a camera in a viewer's slot.
     pub fn change(at: usize, slot: SlotId, wish: Option<(CameraKey, &str)>) -> Change {
-        let subscription = wish.map(|(camera, max)| Subscription { camera, max: rid(max) });
+        let subscription = wish.map(|(camera, max)| Subscription { camera, max: rid(max), priority: 0 });
         Change { peer: PeerId(at as u64 + 1), until: None, slots: vec![(slot, subscription)] }
     }
 

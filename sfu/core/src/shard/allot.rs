@@ -1,0 +1,94 @@
+//! What a viewer's network carries, and what its slots get of it: dividing, probing.
+
+use super::Shard;
+use crate::allocation::{self, Allotted, Candidate, Demand};
+use crate::types::{SlotId, Track};
+use crate::viewer::{Feed, Slot, SlotAt};
+use smallvec::SmallVec;
+
+/// Most packets that a probe repeats at a time, those that were sent last: what a receiver has it knows to be a repetition.
+const REPEATED: u16 = 32;
+
+impl Shard {
+    /// Divides what a viewer's network carries between its slots anew.
+    pub(super) fn allot(&mut self, place: u32) {
+        let Some(Some(viewer)) = self.viewers.get(place as usize) else { return };
+        let sound = viewer.slot(SlotId::Audio).and_then(|slot| slot.watching).map_or(0, |at| self.encodings[at].rate());
+        let demands: SmallVec<[Demand; 9]> = viewer.videos().iter().map(|slot| self.demand(slot)).collect();
+        let bandwidth = &viewer.bandwidth;
+        let divided = allocation::allocate(bandwidth.rate(), sound, bandwidth.is_limited(), &demands);
+        for (number, allotted) in divided.slots.into_iter().enumerate() {
+            let at = SlotAt { place, slot: SlotId::Video(number as u8) };
+            let Some(slot) = self.slot(at).filter(|slot| slot.allotted != allotted) else { continue };
+            slot.allotted = allotted;
+            self.choose_encoding(at);
+            self.report_slot(at);
+        }
+        if let Some(viewer) = self.viewer(place) {
+            viewer.bandwidth.aim(divided.goal);
+        }
+        self.probe(place);
+    }
+
+    fn demand(&self, slot: &Slot) -> Demand {
+        let wish = slot.wish.and_then(|wish| Some((wish, self.cameras.get(&wish.camera)?)));
+        let wished = wish.into_iter().flat_map(|(wish, camera)| {
+            let encodings = camera.encodings.iter().map(|at| &self.encodings[*at]);
+            encodings.filter(move |e| e.id.track != Track::Audio && e.id.track.rank() <= wish.max.rank())
+        });
+        let mut candidates: SmallVec<[Candidate; 3]> =
+            wished.map(|encoding| Candidate { rank: encoding.id.track.rank(), rate: encoding.rate() }).collect();
+        candidates.sort_by_key(|candidate| candidate.rank);
+        let shown = slot.watching.into_iter().chain(slot.coming).map(|at| self.encodings[at].id.track.rank()).max();
+        Demand { priority: slot.wish.map_or(0, |wish| wish.priority), candidates, shown }
+    }
+
+    /// A viewer's probe begins, if there is one that has not begun.
+    pub(super) fn probe(&mut self, place: u32) {
+        let is_probing = self.viewer(place).is_some_and(|viewer| viewer.bandwidth.is_probing());
+        if is_probing && !self.probing.contains(&place) {
+            self.probing.push(place);
+        }
+    }
+
+    /// Sends what probes need beside the pictures: again what was sent last, as retransmissions.
+    pub(super) fn continue_probes(&mut self) {
+        for place in std::mem::take(&mut self.probing) {
+            let now = self.now;
+            let Some(viewer) = self.viewer(place) else { continue };
+            let sent = viewer.sent();
+            let due = viewer.bandwidth.padding(now, sent);
+            if viewer.bandwidth.is_probing() {
+                self.probing.push(place);
+                self.repeat(place, due);
+            }
+        }
+    }
+
+    /// Sends some `bytes` again, of the pictures that were sent to a viewer last.
+    fn repeat(&mut self, place: u32, bytes: u64) {
+        let Some(Some(viewer)) = self.viewers.get(place as usize) else { return };
+        let is_apt = |slot: &Slot| slot.feed != Feed::Idle && slot.has_sent && slot.out.has_rtx();
+        let Some(number) = viewer.videos().iter().position(is_apt) else { return };
+        let at = SlotAt { place, slot: SlotId::Video(number as u8) };
+        let Some(newest) = viewer.videos()[number].rewriter.newest() else { return };
+        let mut left = bytes;
+        let mut repeated = Vec::new();
+        for back in 0..REPEATED {
+            if left == 0 {
+                break;
+            }
+            let Some((packet, place)) = self.sent(at, newest.wrapping_sub(back)) else { continue };
+            left = left.saturating_sub(packet.payload.len() as u64);
+            repeated.push((packet, place));
+        }
+        self.backlog.push_again(self.now, at, repeated);
+    }
+}
+
+impl Allotted {
+    /// Whether an encoding of this rank may be shown.
+    pub(super) fn covers(self, rank: u8) -> bool {
+        matches!(self, Self::UpTo(most) if rank <= most)
+    }
+}

@@ -1,0 +1,93 @@
+//! What slots get of a network.
+
+use proptest::prelude::*;
+use sfu_core::allocation::{Allotted, Candidate, Demand, allocate};
+
+const L: u64 = 500_000;
+const H: u64 = 2_000_000;
+
+fn demand(priority: u8, shown: Option<u8>) -> Demand {
+    let candidates = [Candidate { rank: 0, rate: L }, Candidate { rank: 2, rate: H }].into_iter().collect();
+    Demand { priority, candidates, shown }
+}
+
+/// Nine slots, the fifth of which is watched in the first place.
+fn wall(shown: Option<u8>) -> Vec<Demand> {
+    (0..9).map(|n| demand(u8::from(n == 4), shown)).collect()
+}
+
+#[test]
+fn the_slot_in_the_first_place_gets_the_large_picture_and_the_others_the_small_one() {
+    let large = |rate: u64| {
+        let slots = allocate(rate, 0, true, &wall(Some(0))).slots;
+        assert!(slots.iter().all(|slot| matches!(slot, Allotted::UpTo(0 | 2))));
+        (0..9).filter(|n| slots[*n] == Allotted::UpTo(2)).collect::<Vec<_>>()
+    };
+    assert_eq!(large(8_000_000), [4], "7.5 Mbit/s for two of them leave no margin");
+    assert_eq!(large(8_300_000), [0, 4]);
+    assert!(large(6_500_000).is_empty());
+    assert_eq!(allocate(8_000_000, 0, true, &wall(Some(0))).goal, Some((7_500_000.0 * 1.15) as u64), "one more");
+}
+
+#[test]
+fn slots_pause_where_not_even_small_pictures_fit_the_last_ones_first() {
+    let narrow = allocate(1_200_000, 80_000, true, &wall(Some(0)));
+    let moving: Vec<usize> = (0..9).filter(|n| narrow.slots[*n] != Allotted::Paused).collect();
+    assert_eq!(moving, [0, 4], "the first one in order, and the one with priority");
+    assert_eq!(narrow.goal, Some((1_580_000.0 * 1.15) as u64));
+    assert!(allocate(1_200_000, 0, false, &wall(None)).slots.iter().all(|slot| *slot == Allotted::UpTo(0)));
+    let nothing = allocate(1, 80_000, true, &wall(Some(0)));
+    assert_eq!(nothing.slots[4], Allotted::UpTo(0), "one picture is always tried");
+    assert_eq!(nothing.slots.iter().filter(|slot| **slot == Allotted::Paused).count(), 8);
+}
+
+#[test]
+fn what_is_shown_stays_where_it_would_not_begin() {
+    let rate = 2_100_000;
+    assert_eq!(allocate(rate, 0, true, &[demand(0, Some(2))]).slots[0], Allotted::UpTo(2));
+    assert_eq!(allocate(rate, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(0));
+    assert_eq!(allocate(H * 11 / 10, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(2));
+}
+
+#[test]
+fn a_slot_without_a_picture_takes_nothing() {
+    let mut demands = wall(Some(0));
+    demands[4].candidates.clear();
+    let divided = allocate(4_000_000, 0, true, &demands);
+    assert!(divided.slots.iter().all(|slot| matches!(slot, Allotted::UpTo(_))));
+    assert_eq!(allocate(4_000_000, 0, true, &[]).goal, None);
+}
+
+fn any_demand() -> impl Strategy<Value = Demand> {
+    let rates = proptest::collection::vec(50_000u64..4_000_000, 0..=3);
+    (0u8..3, rates, proptest::option::of(0u8..3)).prop_map(|(priority, mut rates, shown)| {
+        rates.sort_unstable();
+        let candidates = rates.into_iter().enumerate().map(|(rank, rate)| Candidate { rank: rank as u8, rate });
+        Demand { priority, candidates: candidates.collect(), shown }
+    })
+}
+
+fn given(demand: &Demand, allotted: Allotted) -> u64 {
+    let Allotted::UpTo(most) = allotted else { return 0 };
+    demand.candidates.iter().rfind(|c| c.rank <= most).map_or(0, |c| c.rate)
+}
+
+proptest! {
+    #[test]
+    fn no_more_is_given_than_there_is_but_for_the_first(
+        rate in 0u64..20_000_000,
+        sound in 0u64..200_000,
+        demands in proptest::collection::vec(any_demand(), 0..9),
+    ) {
+        let divided = allocate(rate, sound, true, &demands);
+        let sums = demands.iter().zip(&divided.slots).map(|(demand, slot)| given(demand, *slot));
+        let (count, total) = sums.filter(|sum| *sum > 0).fold((0, sound), |(n, sum), more| (n + 1, sum + more));
+        prop_assert!(total <= rate || count <= 1, "{total} of {rate} in {count} slots");
+        let is_short = divided.slots.contains(&Allotted::Paused);
+        let has_larger = demands.iter().zip(&divided.slots).any(|(demand, slot)| {
+            demand.candidates.first().is_some_and(|smallest| given(demand, *slot) > smallest.rate)
+        });
+        prop_assert!(!(is_short && has_larger), "a larger picture beside one that pauses");
+        prop_assert!(divided.goal.is_none_or(|goal| goal as f64 > 1.1 * total as f64), "a goal that is nothing new");
+    }
+}

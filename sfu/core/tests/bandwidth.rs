@@ -1,0 +1,189 @@
+//! What a viewer's network carries, by what its receiver says and by probes.
+#![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+
+use sfu_core::bandwidth::Bandwidth;
+use std::time::{Duration, Instant};
+
+const REPORT: Duration = Duration::from_millis(400);
+const MEGABIT: u64 = 1_000_000;
+
+/// A viewer that is sent so much, and whose receiver reports.
+struct Viewer {
+    bandwidth: Bandwidth,
+    now: Instant,
+    sent: u64,
+}
+
+impl Viewer {
+    fn new() -> Self {
+        Self { bandwidth: Bandwidth::new(true), now: Instant::now(), sent: 0 }
+    }
+
+    /// Sends `rate` bit/s, and what a probe needs beside it, until the next report.
+    fn send(&mut self, rate: u64) {
+        for _ in 0..REPORT.as_millis() / 20 {
+            self.now += Duration::from_millis(20);
+            self.sent += rate / 8 / 50;
+            self.sent += self.bandwidth.padding(self.now, self.sent);
+        }
+    }
+
+    /// The same, and then a report.
+    fn report(&mut self, rate: u64, estimate: u64) {
+        self.send(rate);
+        self.bandwidth.estimate(self.now, self.sent, estimate);
+    }
+
+    /// A round trip of `ms` is measured so much `later`, in milliseconds.
+    fn way(&mut self, later: u64, ms: u64) {
+        self.now += Duration::from_millis(later);
+        self.bandwidth.round_trip(self.now, self.sent, Duration::from_millis(ms));
+    }
+
+    /// Sends `rate` for so many reports, each an estimate a little larger than the one before.
+    fn rising(&mut self, rate: u64, from: u64, reports: u64) -> u64 {
+        for n in 0..reports {
+            self.report(rate, from + n * from / 50);
+        }
+        from + (reports - 1) * from / 50
+    }
+}
+
+#[test]
+fn a_receiver_that_gives_no_estimate_sets_no_limit() {
+    let mut viewer = Viewer::new();
+    assert_eq!(viewer.bandwidth.rate(), 5 * MEGABIT, "until it should have given one");
+    viewer.send(MEGABIT);
+    viewer.bandwidth.visit(viewer.now, viewer.sent);
+    viewer.bandwidth.visit(viewer.now + Duration::from_secs(9), viewer.sent);
+    assert_eq!(viewer.bandwidth.rate(), u64::MAX);
+    assert_eq!(Bandwidth::new(false).rate(), u64::MAX);
+}
+
+#[test]
+fn an_estimate_that_only_follows_what_is_sent_is_no_limit() {
+    let mut viewer = Viewer::new();
+    viewer.rising(MEGABIT / 2, 600_000, 20);
+    assert_eq!(viewer.bandwidth.rate(), 5 * MEGABIT);
+    assert!(!viewer.bandwidth.is_limited());
+}
+
+#[test]
+fn a_clear_fall_is_acted_on_at_once() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    viewer.report(2 * MEGABIT, 510_000);
+    assert_eq!(viewer.bandwidth.rate(), 510_000);
+    assert!(viewer.bandwidth.is_limited());
+}
+
+#[test]
+fn a_small_fall_is_no_limit_and_many_are() {
+    let mut viewer = Viewer::new();
+    let last = viewer.rising(2 * MEGABIT, 2_500_000, 5);
+    viewer.report(2 * MEGABIT, 1_700_000);
+    for _ in 0..5 {
+        viewer.report(2 * MEGABIT, 1_700_000);
+    }
+    assert_eq!(viewer.bandwidth.rate(), 5 * MEGABIT, "after {last}");
+    for estimate in [1_650_000, 1_550_000, 1_450_000, 1_350_000] {
+        viewer.report(2 * MEGABIT, estimate);
+    }
+    assert_eq!(viewer.bandwidth.rate(), 1_350_000);
+}
+
+#[test]
+fn falls_of_an_estimate_far_below_what_is_sent_are_a_limit_when_they_add_up() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 900_000, 5);
+    viewer.report(2 * MEGABIT, 930_000);
+    assert_eq!(viewer.bandwidth.rate(), 5 * MEGABIT);
+    for estimate in [880_000, 830_000, 770_000] {
+        viewer.report(2 * MEGABIT, estimate);
+    }
+    assert_eq!(viewer.bandwidth.rate(), 770_000);
+    viewer.report(500_000, 520_000);
+    assert_eq!(viewer.bandwidth.rate(), 520_000, "what follows a fall at once belongs to it");
+}
+
+#[test]
+fn a_way_that_stays_much_longer_is_a_limit_and_a_moment_of_it_is_none() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    viewer.way(0, 40);
+    viewer.way(1000, 400);
+    viewer.way(1000, 45);
+    viewer.way(1000, 400);
+    assert!(!viewer.bandwidth.is_limited());
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 3);
+    viewer.way(0, 420);
+    assert!((1_200_000..1_600_000).contains(&viewer.bandwidth.rate()), "{}", viewer.bandwidth.rate());
+}
+
+#[test]
+fn a_rate_rises_by_probes_alone_and_each_step_has_to_be_confirmed() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    viewer.report(2 * MEGABIT, 510_000);
+    viewer.bandwidth.aim(Some(2_300_000));
+    let estimate = viewer.rising(450_000, 520_000, 7);
+    assert_eq!(viewer.bandwidth.rate(), 510_000, "nothing is tried for 3 s");
+    let mut rates = Vec::new();
+    for n in 1..20 {
+        viewer.report(450_000, estimate + n * 20_000);
+        rates.push(viewer.bandwidth.rate());
+    }
+    let steps: Vec<u64> = rates.windows(2).filter(|pair| pair[0] != pair[1]).map(|pair| pair[1]).collect();
+    assert!(steps.len() >= 4, "{steps:?}");
+    assert!(steps.windows(2).all(|pair| pair[0] < pair[1] && pair[1] <= pair[0] * 8 / 5), "{steps:?}");
+    assert!(viewer.bandwidth.rate().abs_diff(2_300_000) < 120_000, "{steps:?}");
+    assert!(!viewer.bandwidth.is_probing(), "it has reached what was wanted");
+}
+
+#[test]
+fn a_probe_ends_at_the_first_sign_of_a_queue_and_the_next_one_waits_longer() {
+    for sign in ["a fall", "silence", "no rise", "a longer way"] {
+        let mut viewer = Viewer::new();
+        viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+        viewer.report(2 * MEGABIT, 510_000);
+        viewer.way(0, 40);
+        viewer.bandwidth.aim(Some(2_300_000));
+        let mut estimate = 510_000;
+        let mut begins = |viewer: &mut Viewer| {
+            let since = viewer.now;
+            while !viewer.bandwidth.is_probing() {
+                estimate += 5_000;
+                viewer.report(450_000, estimate);
+                assert!(viewer.now < since + Duration::from_secs(20), "no probe");
+            }
+            (viewer.now - since, estimate)
+        };
+        let (first, at) = begins(&mut viewer);
+        match sign {
+            "a fall" => viewer.report(450_000, at - 10_000),
+            "silence" => (0..4).for_each(|_| viewer.send(450_000)),
+            "no rise" => (0..5).for_each(|_| viewer.report(450_000, at)),
+            _ => viewer.way(200, 140),
+        }
+        assert!(!viewer.bandwidth.is_probing(), "{sign}");
+        assert!(viewer.bandwidth.rate() <= at, "{sign}");
+        let (second, _) = begins(&mut viewer);
+        assert!(second > first + Duration::from_secs(1), "{sign}: {first:?}, then {second:?}");
+    }
+}
+
+#[test]
+fn heavy_loss_lowers_the_rate_once_for_a_time_and_light_loss_does_not() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    for _ in 0..20 {
+        viewer.send(2 * MEGABIT);
+        viewer.bandwidth.loss(viewer.now, viewer.sent, 13);
+    }
+    assert!(!viewer.bandwidth.is_limited(), "5 % are a poor network, not a small one");
+    viewer.bandwidth.loss(viewer.now, viewer.sent, 128);
+    let once = viewer.bandwidth.rate();
+    assert!((1_400_000..1_900_000).contains(&once), "{once}");
+    viewer.bandwidth.loss(viewer.now, viewer.sent, 128);
+    assert_eq!(viewer.bandwidth.rate(), once);
+}
