@@ -60,7 +60,7 @@ e2e: setup media ## Joins and latency as a viewer sees them, measured in Chromiu
 
 network: setup media ## Watches through poor networks in Chromium, NETWORK_SECONDS each
 	cargo test --release --workspace --no-run
-	cd web && NETWORK_SECONDS=$(NETWORK_SECONDS) npm run --silent e2e -- 8-networks
+	cd web && NETWORK_SECONDS=$(NETWORK_SECONDS) npm run --silent e2e -- 8-networks 9-bandwidth
 
 media: setup ## Makes the test cameras' films
 	@tools/camera/media.sh

@@ -16,7 +16,8 @@ make_file() { # NAME, options of timecode.py
 
 make_file main.h264 --size 1280x720 --kbps 2000 --profile main
 make_file sub.h264 --size 640x360 --kbps 500 --profile main
-# Small cameras that are told apart by the number in their clock; a loop of 20 s.
+# Small cameras that are told apart by the number in their clock, their keyframes apart too; a loop of 20 s.
 for camera in 1 2 3 4; do
-    make_file "camera-$camera.h264" --size 640x360 --kbps 500 --profile main --camera "$camera" --frames 500
+    make_file "camera-$camera.h264" --size 640x360 --kbps 500 --profile main --camera "$camera" --frames 500 \
+        --phase "$((camera * 20))"
 done

@@ -57,7 +57,8 @@ def generate(args):
         *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{cell}", "-r", str(args.fps), "-i", "-"),
         *("-filter_complex", overlay, "-frames:v", str(args.frames)),
         *("-c:v", "libx264", "-preset", args.preset, "-profile:v", args.profile, "-pix_fmt", "yuv420p"),
-        *("-bf", "0", "-g", str(args.gop), "-keyint_min", str(args.gop), "-sc_threshold", "0"),
+        *("-bf", "0", "-g", str(args.gop), "-keyint_min", "1", "-sc_threshold", "0"),
+        *("-force_key_frames", f"expr:eq(mod(n,{args.gop}),{args.phase})"),
         *("-b:v", rate, "-maxrate", rate, "-bufsize", rate, "-threads", "2", "-x264-params", x264),
         *("-color_range", "tv", "-f", "h264", args.out),
     ]
@@ -93,6 +94,7 @@ def main():
     gen.add_argument("--size", default="1280x720")
     gen.add_argument("--fps", type=int, default=25)
     gen.add_argument("--gop", type=int, default=100, help="frames from keyframe to keyframe")
+    gen.add_argument("--phase", type=int, default=0, help="frames from the beginning to the first keyframe but one")
     gen.add_argument("--frames", type=int, default=1500)
     gen.add_argument("--kbps", type=int, default=2000)
     gen.add_argument("--profile", default="main")

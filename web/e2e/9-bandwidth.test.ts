@@ -1,9 +1,10 @@
 // A network that carries less, and then more again: the picture follows it down without freezing and up without pumping.
 import { expect, it, onTestFailed, onTestFinished } from 'vitest';
+import type { Page } from 'playwright-core';
 import { join } from 'node:path';
 import { launch } from './harness/browser';
 import { TRACED, estimates, type Estimate } from './harness/estimates';
-import { figure, say } from './harness/figures';
+import { figure, percentile, say } from './harness/figures';
 import { Lab } from './harness/lab';
 import { plot, type Point } from './harness/plot';
 import { ROOT, until } from './harness/process';
@@ -17,6 +18,27 @@ const [LARGE, SMALL] = [1280, 640];
 /** Of 1 Mbit/s. */
 const MEGABIT = 1e6;
 
+/** When `wall` loses most of its rate, 8 to 1 Mbit/s, and how long it is watched, in milliseconds. */
+const [NARROWS_MS, WALL_MS] = [40_000, 80_000];
+/** The slots of the wall, and the one that is watched in the first place. */
+const [SLOTS, FIRST] = [9, 4];
+/** The wall is looked at for so long at the end of each part, in milliseconds. */
+const LOOKED_MS = 20_000;
+/** A picture that stands for longer does not move, in milliseconds. */
+const STILL_MS = 1_500;
+
+/** No picture may be older on however slow a machine, but for one in twenty, in milliseconds. */
+const LATE_MS = 500;
+
+/** How a slot of the wall was. */
+interface Tile {
+  readonly state: string;
+  readonly width: number | undefined;
+  /** Its longest standstill, in milliseconds. */
+  readonly standsMs: number;
+  readonly ages: readonly number[];
+}
+
 /** What was sent, in Mbit/s, over spans of at least half a second. */
 function rates(said: readonly Estimate[]): Point[] {
   const points: Point[] = [];
@@ -29,24 +51,42 @@ function rates(said: readonly Estimate[]): Point[] {
   return points;
 }
 
-it('follows a network from 10 to 0.6 Mbit/s and back', async () => {
-  const sunroom = await Sunroom.withCamera(join(ROOT, 'web/test-results/page'), TRACED);
+/** A page behind a network, and cameras whose streams are all up. */
+interface Scene {
+  readonly page: Page;
+  readonly lab: Lab;
+  readonly grant: string;
+  readonly cameras: readonly string[];
+  /** What the node says of the page's network. */
+  readonly said: readonly Estimate[];
+}
+
+const PAGES = join(ROOT, 'web/test-results/page');
+
+async function before(network: string, starts: Promise<Sunroom>, streams: number): Promise<Scene> {
+  const sunroom = await starts;
   onTestFinished(() => sunroom.stop());
   onTestFailed(() => say(sunroom.log));
   const said = estimates(sunroom);
   const browser = await launch();
   onTestFinished(() => browser.close());
   const page = await browser.newPage();
-  const lab = await Lab.before(page, 'drop');
+  const lab = await Lab.before(page, network);
   onTestFinished(async () => void (await lab.stop()));
   await page.goto(sunroom.origin);
-  const [camera] = await sunroom.cameras();
-  if (!camera) throw new Error('no camera');
-  await until('both streams of the camera', 10_000, async () => (sunroom.log.match(/stream is up/g) ?? []).length > 1 || undefined);
-  const grant = await sunroom.grant();
+  const cameras = (await sunroom.cameras()).map((camera) => camera.id);
+  await until(`${streams} streams`, 10_000, () => {
+    const up = sunroom.log.match(/stream is up/g) ?? [];
+    return Promise.resolve(up.length >= streams || undefined);
+  });
+  return { page, lab, grant: await sunroom.grant(), cameras, said };
+}
+
+it('follows a network from 10 to 0.6 Mbit/s and back', async () => {
+  const { page, lab, grant, cameras, said } = await before('drop', Sunroom.withCamera(PAGES, TRACED), 2);
   // The relay's time begins with the first datagram, a little later.
   const [beganMs, epochMs] = await page.evaluate(() => [performance.now(), Date.now()] as const);
-  await page.evaluate(([g, c]) => window.measure.watch('bus', g, c, 'h'), [grant, camera.id] as const);
+  await page.evaluate(([g, c]) => window.measure.watch('bus', g, c, 'h'), [grant, cameras[0] ?? ''] as const);
   await page.waitForTimeout(WATCHED_MS);
   const all = await page.evaluate((ms) => window.measure.frames('bus', ms), 2 * WATCHED_MS);
   say(await lab.stop());
@@ -77,4 +117,47 @@ it('follows a network from 10 to 0.6 Mbit/s and back', async () => {
   expect(freeze, 'longest gap between two frames').toBeLessThan(2_000);
   expect(up - RISES_MS, 'step up').toBeLessThan(20_000);
   expect(layers.length - 1, 'switches').toBeLessThanOrEqual(3);
+});
+
+it('shows of nine cameras what a network carries, the first one before the others, and says what it does not', async () => {
+  const { page, lab, grant, cameras } = await before('wall', Sunroom.withFive(PAGES, TRACED), 6);
+  await page.evaluate(([g, n]) => window.measure.session('wall', g, n), [grant, SLOTS] as const);
+  const beganMs = await page.evaluate(() => performance.now());
+  // The camera that has a large picture in two slots, those that have none in the others.
+  const shown = Array.from({ length: SLOTS }, (_, slot) => cameras[slot % 4] ?? '');
+  await page.evaluate(([c, first]) => window.measure.wall('wall', c, first), [shown, FIRST] as const);
+
+  const look = async (): Promise<readonly Tile[]> => {
+    const { slots } = await page.evaluate(() => window.measure.states('wall'));
+    const looked = slots.map(async (state, slot): Promise<Tile> => {
+      const frames = await page.evaluate(([s, ms]) => window.measure.frames('wall', ms, s), [slot, LOOKED_MS] as const);
+      const gaps = frames.slice(1).map((frame, at) => frame.atMs - (frames[at]?.atMs ?? NaN));
+      return { state, width: frames.at(-1)?.width, standsMs: Math.max(...gaps), ages: frames.flatMap((f) => f.ageMs ?? []) };
+    });
+    return Promise.all(looked);
+  };
+  await page.waitForTimeout(NARROWS_MS - 1_000);
+  const wide = await look();
+  await page.waitForTimeout(WALL_MS - NARROWS_MS);
+  const narrow = await look();
+  say(await lab.stop());
+  for (const tiles of [wide, narrow]) say(tiles.map(({ state, width, standsMs }) => `${state} ${width} ${standsMs.toFixed(0)}`).join(', '));
+  const told = await page.evaluate(() => window.measure.told('wall'));
+  const changes = told.filter(({ atMs, state }) => atMs > beganMs + NARROWS_MS && state === 'paused');
+
+  const glass = (tiles: readonly Tile[]): number => percentile(tiles[FIRST]?.ages ?? [], 0.95);
+  figure('wall8_moving', wide.filter((tile) => tile.standsMs < STILL_MS).length, 'slots');
+  figure('wall8_glass_p95_ms', glass(wide));
+  figure('wall1_moving', narrow.filter((tile) => tile.state === 'playing' && tile.standsMs < STILL_MS).length, 'slots');
+  figure('wall1_paused', narrow.filter((tile) => tile.state === 'paused').length, 'slots');
+  figure('wall1_pauses', changes.length, 'pauses');
+  figure('wall1_glass_p95_ms', glass(narrow));
+  expect(wide.map((tile) => tile.width)).toEqual(wide.map((_, slot) => (slot === FIRST ? LARGE : SMALL)));
+  for (const [slot, tile] of wide.entries()) expect(tile.standsMs, `longest standstill of slot ${slot}`).toBeLessThan(STILL_MS);
+  expect(narrow[FIRST]?.state).toBe('playing');
+  expect(narrow[FIRST]?.standsMs).toBeLessThan(STILL_MS);
+  for (const [slot, tile] of narrow.entries()) {
+    expect(tile.state === 'paused' || tile.standsMs < STILL_MS, `slot ${slot} moves or says why not`).toBe(true);
+  }
+  expect(glass(narrow), 'glass to glass').toBeLessThan(LATE_MS);
 });

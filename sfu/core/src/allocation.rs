@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use std::cmp::Reverse;
 
 /// What is not shown yet has to fit so many times, so that it stays when the rate varies.
-const MARGIN: f64 = 1.1;
+const MARGIN: f64 = 1.05;
 /// A probe is to show that so many times what is missing is carried.
-const PROBE_MARGIN: f64 = 1.15;
+const PROBE_MARGIN: f64 = 1.1;
 
 /// An encoding that a slot may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +48,8 @@ pub enum Allotted {
 pub struct Allocation {
     /// By the demands.
     pub slots: SmallVec<[Allotted; 9]>,
+    /// What is given takes, in bit/s.
+    pub total: u64,
     /// What would have to be carried, in bit/s, before more is given; `None` when nobody wishes more.
     pub goal: Option<u64>,
 }
@@ -90,5 +92,5 @@ pub fn allocate(rate: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> A
     // One picture is tried in any case: whether it fits has to be seen as well.
     let missing = if total > rate { Some(0) } else { missing };
     let goal = missing.map(|more| ((total + more) as f64 * PROBE_MARGIN) as u64);
-    Allocation { slots, goal }
+    Allocation { slots, total, goal }
 }

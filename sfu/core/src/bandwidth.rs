@@ -32,10 +32,15 @@ const TOO_LOSSY: f32 = 0.1;
 const REACTION: Duration = Duration::from_millis(1500);
 /// A probe sends so many times what the step before it did.
 const PROBE_STEP: f64 = 1.5;
-/// How long a probe's step lasts before a report can confirm it, beside the round trip.
-const PROBE_HOLD: Duration = Duration::from_millis(300);
-/// A step that is not confirmed by then is not carried.
-const PROBE_PATIENCE: Duration = Duration::from_millis(1200);
+/// How long a probe's step lasts before a report can confirm it, beside the round trip; and the one that reaches the goal,
+/// for a queue that grows slowly shows late.
+const PROBE_HOLD: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(900));
+/// A step that is not confirmed so long after that is not carried.
+const PROBE_PATIENCE: Duration = Duration::from_millis(600);
+/// Packets that may be missed during a step, beside twice what is lost anyway.
+const PROBE_MISSED: f32 = 6.0;
+/// A packet, in bytes.
+const PACKET: f32 = 1100.0;
 /// Of what was sent in a confirmed step, the share that had to be reached: the rest is what the frames left open.
 const PROBE_REACHED: f64 = 0.95;
 /// So much more round trip than the least is a queue that a probe made ...
@@ -70,6 +75,9 @@ pub struct Bandwidth {
     /// What would have to be carried for the next better picture.
     goal: Option<u64>,
     probe: Option<Probe>,
+    /// The rate before the last probe, and when that sent something last.
+    unprobed: u64,
+    probed: Option<Instant>,
     /// When the next probe may begin, and how long the pause before it was.
     next_probe: Option<Instant>,
     back_off: Duration,
@@ -86,6 +94,8 @@ struct Probe {
     rate: u64,
     /// The estimate when it began.
     estimate: u64,
+    /// Packets that were missed since.
+    missed: usize,
 }
 
 /// What was sent: bytes in all at two moments, at least a [`SPAN`] apart.
@@ -130,6 +140,8 @@ impl Bandwidth {
             is_late: false,
             goal: None,
             probe: None,
+            unprobed: START,
+            probed: None,
             next_probe: None,
             back_off: BACK_OFF.0,
             raised: None,
@@ -141,9 +153,9 @@ impl Bandwidth {
         self.rate
     }
 
-    /// Whether the network has shown that it carries less than is taken for granted.
+    /// Whether the network has shown what it does not carry.
     pub fn is_limited(&self) -> bool {
-        self.lowered.is_some() && self.rate < START
+        self.lowered.is_some()
     }
 
     /// The receiver says at `now` that it can take `estimate` bit/s; `sent` bytes were sent in all. True when the rate is
@@ -161,7 +173,9 @@ impl Bandwidth {
         if has_fallen {
             self.fell = Some(now);
             let is_clear = last.is_none() || (is_low && estimate < share(self.highest, CLEAR_FALL));
-            if is_clear || self.probe.is_some() || self.is_reacting(now) {
+            if self.probed.is_some_and(|at| now < at + REACTION) {
+                self.give_up(now);
+            } else if is_clear || self.is_reacting(now) {
                 self.lower(now, estimate);
             }
         }
@@ -179,7 +193,8 @@ impl Bandwidth {
         self.lost = (self.lost + f32::from(fraction_lost) / 256.0) / 2.0;
         let (before, sending) = (self.rate, self.sent.rate(now, sent));
         if self.lost > TOO_LOSSY && sending > 0 && !self.is_reacting(now) {
-            self.lower(now, share(sending, 1.0 - f64::from(self.lost) / 2.0));
+            // What is sent beyond the rate, to repair, is what has to stop first.
+            self.lower(now, share(sending.min(before), 1.0 - f64::from(self.lost) / 2.0));
         }
         self.rate != before
     }
@@ -190,15 +205,24 @@ impl Bandwidth {
         let least = self.round_trip.map_or(measured, |least| (least + least / 64).min(measured));
         self.round_trip = Some(least);
         if self.probe.is_some_and(|probe| now >= probe.since + measured) && measured > least + PROBE_QUEUE {
-            self.fail();
-            self.pause(now);
+            self.give_up(now);
         }
         let (before, sending) = (self.rate, self.sent.rate(now, sent));
         let was_late = std::mem::replace(&mut self.is_late, measured > least + QUEUE);
         if was_late && self.is_late && sending > 0 && !self.is_reacting(now) {
-            self.lower(now, share(sending, WITH_QUEUE));
+            self.lower(now, share(sending.min(before), WITH_QUEUE));
         }
         self.rate != before
+    }
+
+    /// The receiver misses so many packets and asks for them.
+    pub fn missed(&mut self, now: Instant, sent: u64, packets: usize) {
+        let Some(probe) = &mut self.probe else { return };
+        probe.missed += packets;
+        let usual = 2.0 * self.lost * (sent - probe.sent) as f32 / PACKET;
+        if probe.missed as f32 > PROBE_MISSED + usual {
+            self.give_up(now);
+        }
     }
 
     /// What would have to be carried, in bit/s, for a better picture; `None` when there is none.
@@ -216,11 +240,11 @@ impl Bandwidth {
     pub fn padding(&mut self, now: Instant, sent: u64) -> u64 {
         let Some(probe) = self.probe else { return 0 };
         let elapsed = now.saturating_duration_since(probe.since);
-        if elapsed >= PROBE_PATIENCE {
-            self.fail();
-            self.pause(now);
+        if elapsed >= self.hold(&probe) + PROBE_PATIENCE {
+            self.give_up(now);
             return 0;
         }
+        self.probed = Some(now);
         let due = (probe.rate as f64 * elapsed.as_secs_f64() / 8.0) as u64;
         due.saturating_sub(sent - probe.sent)
     }
@@ -262,14 +286,30 @@ impl Bandwidth {
         self.back_off = (2 * self.back_off).min(BACK_OFF.1);
     }
 
+    /// The network does not carry what the probe sent, and what it carried before as before.
+    fn give_up(&mut self, now: Instant) {
+        if self.probe.is_some() || self.raised.take().is_some() {
+            self.fail();
+            self.pause(now);
+        }
+        self.rate = self.rate.min(self.unprobed);
+        self.highest = self.estimate.unwrap_or_default();
+    }
+
     fn pause(&mut self, now: Instant) {
         self.next_probe = Some(now + self.back_off);
+    }
+
+    fn hold(&self, probe: &Probe) -> Duration {
+        let is_last = self.goal.is_some_and(|goal| probe.rate >= goal);
+        let hold = if is_last { PROBE_HOLD.1 } else { PROBE_HOLD.0 };
+        hold + self.round_trip.unwrap_or_default()
     }
 
     /// A step of a probe that lasted long enough, and has no queue behind it, was carried.
     fn confirm(&mut self, now: Instant, sent: u64, has_risen: bool) {
         let Some(probe) = self.probe else { return };
-        let hold = PROBE_HOLD + self.round_trip.unwrap_or_default();
+        let hold = self.hold(&probe);
         let carried = bit_rate(now, probe.since, sent - probe.sent).min(probe.rate);
         let estimate = self.estimate.unwrap_or_default();
         let is_clear = (has_risen && estimate > probe.estimate) || estimate >= carried;
@@ -291,6 +331,7 @@ impl Bandwidth {
         let has_cause = self.goal.is_some_and(|goal| goal > self.rate);
         let is_calm = self.fell.is_none_or(|at| now >= at + DOUBT);
         if self.probe.is_none() && is_time && has_cause && is_calm && sending > 0 {
+            self.unprobed = self.rate;
             self.step(now, sent, sending);
         }
     }
@@ -299,6 +340,6 @@ impl Bandwidth {
         let (Some(goal), Some(estimate)) = (self.goal, self.estimate) else { return };
         // What is known to be carried is no news.
         let rate = share(from, PROBE_STEP).max(self.rate).min(goal);
-        self.probe = Some(Probe { since: now, sent, rate, estimate });
+        self.probe = Some(Probe { since: now, sent, rate, estimate, missed: 0 });
     }
 }

@@ -134,7 +134,7 @@ impl Encoding {
 
     /// What it takes of a viewer's network, in bit/s; what is usual of its size before it was measured.
     pub(crate) fn rate(&self) -> u64 {
-        self.pace.rate.unwrap_or(match self.id.track {
+        self.pace.rate().unwrap_or(match self.id.track {
             Track::Audio => 80_000,
             Track::Video(rid) => [500_000, 1_000_000, 2_000_000][usize::from(rid.rank()).min(2)],
         })
@@ -167,23 +167,32 @@ struct Pace {
     /// Timestamp of the first packet that is counted.
     since: Option<u32>,
     bytes: u64,
-    /// In bit/s.
+    /// Of the GOPs that are complete, and of the first one so far; in bit/s.
     rate: Option<u64>,
+    so_far: Option<u64>,
 }
 
 impl Pace {
+    /// By what has come of its first GOP where none is complete.
+    fn rate(&self) -> Option<u64> {
+        self.rate.or(self.so_far)
+    }
+
     fn add(&mut self, packet: &Packet) {
         let elapsed = packet.time.wrapping_sub(*self.since.get_or_insert(packet.time));
         let (least, most) = (packet.codec.ticks(LEAST_SPAN), packet.codec.ticks(MOST_SPAN));
+        let rate = |bytes: u64| 8 * bytes * u64::from(packet.codec.clock_rate()) / u64::from(elapsed);
         if elapsed > 2 * most {
             // A late packet, or a clock that was set.
             if elapsed < 1 << 31 || 0u32.wrapping_sub(elapsed) > most {
                 (self.since, self.bytes) = (Some(packet.time), 0);
             }
         } else if elapsed >= most || (packet.starts_gop && elapsed >= least) {
-            let bits = 8 * self.bytes * u64::from(packet.codec.clock_rate()) / u64::from(elapsed);
-            self.rate = Some(self.rate.map_or(bits, |before| (before + bits) / 2));
+            let now = rate(self.bytes);
+            self.rate = Some(self.rate.map_or(now, |before| (before + now) / 2));
             (self.since, self.bytes) = (Some(packet.time), 0);
+        } else if elapsed >= least && self.rate.is_none() {
+            self.so_far = Some(rate(self.bytes));
         }
         self.bytes += packet.payload.len() as u64 + OVERHEAD;
     }

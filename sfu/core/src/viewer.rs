@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets ...
 const RTX_PER_SECOND: u32 = 2000;
-/// ... and no more than this share of what its network carries, where that has shown its limit.
-const RTX_SHARE: f64 = 0.1;
+/// ... and no more than this share of what its network is taken to carry, the second where that is little more than needed.
+const RTX_SHARES: (f64, f64) = (0.3, 0.1);
 /// A packet, in bits.
 const PACKET: f64 = 9600.0;
 /// How long a picture waits for its sound, at least: what a browser's jitter buffer and output hold of sound (in Chromium
@@ -27,6 +27,10 @@ const SOUND_DELAY: Duration = Duration::from_millis(100);
 const LEEWAY: Duration = Duration::from_millis(500);
 /// Cached GOPs that a viewer may draw in a second: one for each slot and the sound.
 const BURSTS_PER_SECOND: u32 = 17;
+/// Reports speak of the bursts that a viewer begins with until so long after its first picture.
+const FIRST_BURSTS: Duration = Duration::from_secs(3);
+/// What takes more than this part of what the network is taken to carry leaves no room for more of it at a time.
+const TIGHT: f64 = 1.0 / 1.5;
 /// The shortest time between two cached GOPs that a slot gets because it lost the picture.
 const REJOIN_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -63,8 +67,10 @@ pub(crate) struct Viewer {
     pub(crate) to: Option<SocketAddr>,
     /// Once connected. One key serves all streams: their SSRCs tell them apart.
     pub(crate) sealer: Option<Sealer>,
-    /// A picture has left for it.
-    pub(crate) is_playing: bool,
+    /// When its first picture left.
+    pub(crate) playing: Option<Instant>,
+    /// What its slots were given takes, in bit/s.
+    pub(crate) total: u64,
     /// When its bursts go on.
     pub(crate) next_chunk: Instant,
     path: Path,
@@ -108,8 +114,8 @@ impl Viewer {
         // Whoever takes pictures was offered to give an estimate, in the answer.
         let bandwidth = Bandwidth::new(true);
         let path = Path::default();
-        let (to, sealer, is_playing, next_chunk) = (None, None, false, now);
-        Self { slots, audio, to, sealer, is_playing, next_chunk, path, bandwidth, rtx, bursts }
+        let (to, sealer, playing, total, next_chunk) = (None, None, None, 0, now);
+        Self { slots, audio, to, sealer, playing, total, next_chunk, path, bandwidth, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -179,13 +185,28 @@ impl Viewer {
         }
         let sent = self.sent();
         let is_late = round_trip.is_some_and(|measured| self.bandwidth.round_trip(now, sent, measured));
-        self.bandwidth.loss(now, sent, fraction_lost) || is_late
+        // What the first bursts lose says nothing of what is carried.
+        let is_first = self.playing.is_none_or(|since| now < since + FIRST_BURSTS);
+        (!is_first && self.bandwidth.loss(now, sent, fraction_lost)) || is_late
     }
 
     /// What it says that it can take, in bit/s. True when its network carries another rate than before.
     pub(crate) fn estimate(&mut self, now: Instant, estimate: u64) -> bool {
         let sent = self.sent();
         self.bandwidth.estimate(now, sent, estimate)
+    }
+
+    /// It misses so many packets.
+    pub(crate) fn missed(&mut self, now: Instant, packets: usize) {
+        if self.bandwidth.is_probing() {
+            let sent = self.sent();
+            self.bandwidth.missed(now, sent, packets);
+        }
+    }
+
+    /// Whether its network is taken to carry little more than what its slots take.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.total as f64 > TIGHT * self.bandwidth.rate() as f64
     }
 
     /// Bytes that were sent to it.
@@ -195,9 +216,9 @@ impl Viewer {
 
     /// Whether one more retransmission is within its allowance.
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
-        let share = (self.bandwidth.rate() as f64 * RTX_SHARE / PACKET) as u32 + 1;
-        let most = if self.bandwidth.is_limited() { share.min(RTX_PER_SECOND) } else { RTX_PER_SECOND };
-        self.rtx.take(now, most)
+        let share = if self.is_tight() { RTX_SHARES.1 } else { RTX_SHARES.0 };
+        let most = (self.bandwidth.rate() as f64 * share / PACKET) as u32 + 1;
+        self.rtx.take(now, most.min(RTX_PER_SECOND))
     }
 
     /// Whether one more cached GOP is; a slot that gets none waits for the next keyframe.

@@ -130,7 +130,7 @@ fn a_camera_of_another_shard_is_squeezed_and_paced_too() {
         let before = count(&net);
         net.show(viewer, FIRST, Some((OTHER, "h")));
         let mut most = 0;
-        for _ in 0..300 {
+        for _ in 0..400 {
             let now = count(&net);
             net.step();
             most = most.max(count(&net) - now);

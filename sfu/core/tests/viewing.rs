@@ -385,6 +385,7 @@ fn a_viewer_that_lost_the_picture_gets_the_cached_gop_again() {
     assert_eq!(net.peer(viewer).packets[before].payload[0], 24, "the parameter sets");
     assert_eq!(net.shards[0].counters().keyframe_requests_out, 0, "the publisher is left alone");
     stream.play(&mut net, publisher, 1);
+    net.run(Duration::from_millis(100));
     assert_eq!(check_stream(&mut net, viewer), 2 * before + 3, "once, and then live");
 }
 

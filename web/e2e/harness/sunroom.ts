@@ -49,6 +49,13 @@ export class Sunroom {
     return Sunroom.#start(web, servers, urls.flatMap((url) => ['--camera', url]));
   }
 
+  /** That camera and the four small ones, listed in that order. */
+  static async withFive(web: string, env: Readonly<Record<string, string>>): Promise<Sunroom> {
+    const camera = await Camera.start();
+    const [urls, servers] = await four();
+    return Sunroom.#start(web, [camera, ...servers], [...pulled(camera), ...urls.flatMap((url) => ['--camera', url])], env);
+  }
+
   /** The demo with its synthetic cameras. */
   static demo(web: string): Promise<Sunroom> {
     return Sunroom.#start(web, [], []);

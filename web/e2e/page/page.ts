@@ -108,6 +108,12 @@ export const measure = {
     return (await seen).atMs - beganMs;
   },
 
+  /** Shows a camera in each slot, that in the slot `first` before the others where the network does not carry all. */
+  wall(name: string, cameras: readonly string[], first: number): void {
+    const { viewer } = of(name);
+    for (const [slot, camera] of cameras.entries()) viewer.show(slot, camera, { rid: 'h', priority: slot === first ? 1 : 0 });
+  },
+
   /** Shows nothing in a slot. */
   empty(name: string, slot: number): void {
     of(name).viewer.show(slot, null);

@@ -25,6 +25,7 @@ impl Shard {
             self.report_slot(at);
         }
         if let Some(viewer) = self.viewer(place) {
+            viewer.total = divided.total;
             viewer.bandwidth.aim(divided.goal);
         }
         self.probe(place);

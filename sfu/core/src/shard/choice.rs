@@ -158,12 +158,12 @@ impl Shard {
     /// Lets a slot watch the encoding that fits it best, if that is not so already.
     ///
     /// Another encoding of the same camera takes over with a keyframe: at once from the cached GOP, else when one comes,
-    /// and until then the one that plays goes on. A network that has shown its limit carries neither a cached GOP of a
-    /// larger one, nor any longer what does not fit.
+    /// and until then the one that plays goes on. A tight network carries neither a cached GOP of a larger one, nor any longer
+    /// what does not fit.
     pub(super) fn choose_encoding(&mut self, at: SlotAt) {
         let now = self.now;
         let Some(viewer) = self.viewer(at.place) else { return };
-        let is_limited = viewer.bandwidth.is_limited();
+        let is_tight = viewer.is_tight();
         let Some((wish, allotted, watching, coming, feed, has_sent)) =
             viewer.slot(at.slot).map(|s| (s.wish, s.allotted, s.watching, s.coming, s.feed, s.has_sent))
         else {
@@ -179,9 +179,9 @@ impl Shard {
             return;
         }
         let waits = match (watching, best) {
-            (Some(old), Some(new)) if feed == Feed::Live || (is_limited && has_sent) => {
+            (Some(old), Some(new)) if feed == Feed::Live || (is_tight && has_sent) => {
                 let (old, next) = (self.encodings[old].id, self.encodings[new].id);
-                let is_held_back = is_limited && next.track.rank() > old.track.rank();
+                let is_held_back = is_tight && next.track.rank() > old.track.rank();
                 let is_cached = self.encodings[new].cached_gop(now).is_some();
                 old.camera == next.camera && allotted.covers(old.track.rank()) && (is_held_back || !is_cached)
             }

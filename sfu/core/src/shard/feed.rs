@@ -6,7 +6,7 @@
 use super::{Notice, Shard, ShardMessage};
 use crate::allocation::Allotted;
 use crate::types::{Packet, SlotId, SlotState};
-use crate::viewer::{Feed, Slot, SlotAt};
+use crate::viewer::{Feed, Slot, SlotAt, Viewer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +14,12 @@ use std::time::Duration;
 const BURST_PACKETS: usize = 32;
 /// ... every so often at most: some 60 Mbit/s for full packets.
 pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(5);
-/// Bursts leave so many times faster than the network is taken to carry, or than the stream plays if that is faster.
-const BURST_PACE: u64 = 2;
-/// Where the network has shown its limit, as fast as that, and where it carries the stream, this share faster, so that the
-/// burst ends ...
-const SPARE: f64 = 0.25;
+/// Bursts leave so much faster than the network is taken to carry, or than the stream plays if that is faster ...
+const SPARE: f64 = 1.5;
+/// ... and where that is tight, so much faster than what other slots leave of it, or than the stream plays ...
+const TIGHT_SPARE: f64 = 1.25;
 /// ... in chunks of so many packets.
-const LIMITED_PACKETS: usize = 4;
+const TIGHT_PACKETS: usize = 4;
 /// A camera that has sent nothing for so long after it was asked for has no signal.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -86,20 +85,31 @@ impl Shard {
         }
     }
 
-    fn is_limited(&mut self, place: u32) -> bool {
-        self.viewer(place).is_some_and(|viewer| viewer.bandwidth.is_limited())
+    fn is_tight(&mut self, place: u32) -> bool {
+        self.viewer(place).is_some_and(|viewer| viewer.is_tight())
+    }
+
+    /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets.
+    fn pace(&self, viewer: &Viewer, encoding: usize) -> (f64, usize) {
+        let (rate, needed) = (viewer.bandwidth.rate(), self.encodings[encoding].rate());
+        if !viewer.is_tight() {
+            return (rate.max(needed) as f64 * SPARE, BURST_PACKETS);
+        }
+        let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live).filter_map(|slot| slot.watching);
+        let left = rate.saturating_sub(live.map(|at| self.encodings[at].rate()).sum());
+        // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
+        let pace = if left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
+        (pace, TIGHT_PACKETS)
     }
 
     /// The next chunk of one slot's burst, when its viewer's network is ready for it; live when it has caught up.
     fn catch_up(&mut self, at: SlotAt, encoding: usize) {
-        let (now, needed) = (self.now, self.encodings[encoding].rate());
-        let Some(viewer) = self.viewer(at.place).filter(|viewer| now >= viewer.next_chunk) else { return };
-        let rate = viewer.bandwidth.rate();
-        let (pace, most) = match viewer.bandwidth.is_limited() {
-            true if rate > needed => (rate + (rate as f64 * SPARE) as u64, LIMITED_PACKETS),
-            true => (rate, LIMITED_PACKETS),
-            false => (rate.max(needed).saturating_mul(BURST_PACE), BURST_PACKETS),
-        };
+        let now = self.now;
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return };
+        if now < viewer.next_chunk {
+            return;
+        }
+        let (pace, most) = self.pace(viewer, encoding);
         let slot = self.slot(at).filter(|slot| slot.watching == Some(encoding));
         let Some(Feed::CatchingUp { next }) = slot.map(|slot| slot.feed) else { return };
         // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice.
@@ -116,7 +126,7 @@ impl Shard {
         }
         let bits: usize = chunk.iter().map(|packet| 8 * packet.payload.len()).sum();
         if let Some(viewer) = self.viewer(at.place) {
-            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace as f64);
+            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace);
         }
         if !chunk.is_empty() {
             self.backlog.push_media(now, encoding, vec![at], chunk);
@@ -157,10 +167,10 @@ impl Shard {
         let is_settled = self.encodings[encoding].is_settled(self.now);
         for at in self.encodings[encoding].joining.clone() {
             let is_coming = self.slot(at).is_some_and(|slot| slot.coming == Some(encoding));
-            if is_coming && (is_settled || !self.is_limited(at.place)) {
+            if is_coming && (is_settled || !self.is_tight(at.place)) {
                 self.take_over(at, encoding);
             }
-            let is_behind = is_settled && self.is_limited(at.place);
+            let is_behind = is_settled && self.is_tight(at.place);
             let waits = |slot: &&mut Slot| match slot.feed {
                 _ if slot.watching != Some(encoding) => false,
                 Feed::AwaitingKeyframe => true,
@@ -209,10 +219,12 @@ impl Shard {
     /// The first train since its feed began has left for a slot.
     pub(super) fn began(&mut self, at: SlotAt) {
         self.report_slot(at);
-        let is_picture = at.slot != SlotId::Audio;
-        let viewer = self.viewer(at.place).filter(|_| is_picture);
-        let is_first = viewer.is_some_and(|viewer| !std::mem::replace(&mut viewer.is_playing, true));
-        if let (true, Some(id)) = (is_first, self.peer(at.place).map(|p| p.id)) {
+        let (now, is_picture) = (self.now, at.slot != SlotId::Audio);
+        let Some(viewer) = self.viewer(at.place).filter(|viewer| is_picture && viewer.playing.is_none()) else {
+            return;
+        };
+        viewer.playing = Some(now);
+        if let Some(id) = self.peer(at.place).map(|peer| peer.id) {
             self.notify(Notice::Playing(id));
         }
     }

@@ -13,6 +13,8 @@ impl Shard {
             match feedback {
                 Feedback::Nack { ssrc, sequences } => {
                     if let Some(at) = self.slot_of(place, ssrc) {
+                        let now = self.now;
+                        self.viewer(place).into_iter().for_each(|viewer| viewer.missed(now, sequences.len()));
                         self.retransmit(at, &sequences);
                     }
                 }
@@ -88,7 +90,7 @@ impl Shard {
         let viewer = self.viewers.get(at.place as usize)?.as_ref()?;
         let rewriter = &viewer.slot(at.slot)?.rewriter;
         let (source, index, times) = rewriter.resolve(sequence)?;
-        if viewer.bandwidth.is_limited() && rewriter.source() != Some(source) {
+        if viewer.is_tight() && rewriter.source() != Some(source) {
             return None;
         }
         let packet = self.encodings.get(source.place).filter(|e| e.at == source)?.ring.packet(index)?.clone();
