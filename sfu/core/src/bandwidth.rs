@@ -51,6 +51,8 @@ const QUEUE: Duration = Duration::from_millis(250);
 const WITH_QUEUE: f64 = 0.7;
 /// Pause after a step down or a probe in vain: at first, and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(8));
+/// Pause after a probe that reached its goal.
+const AFTER_PROBE: Duration = Duration::from_secs(1);
 /// A rate that has held for so long has proved itself.
 const PROVED: Duration = Duration::from_secs(20);
 
@@ -69,8 +71,9 @@ pub struct Bandwidth {
     lowered: Option<Instant>,
     /// Mean share of packets lost.
     lost: f32,
-    /// Least round trip, and whether the last one was much longer.
+    /// Least round trip; the last one, and whether it was much longer.
     round_trip: Option<Duration>,
+    way: Option<(Instant, Duration)>,
     is_late: bool,
     /// What would have to be carried for the next better picture.
     goal: Option<u64>,
@@ -137,6 +140,7 @@ impl Bandwidth {
             lowered: None,
             lost: 0.0,
             round_trip: None,
+            way: None,
             is_late: false,
             goal: None,
             probe: None,
@@ -208,8 +212,14 @@ impl Bandwidth {
             self.give_up(now);
         }
         let (before, sending) = (self.rate, self.sent.rate(now, sent));
+        // Reports of several streams come one after another, and a queue that drains is no news.
+        if self.way.is_some_and(|(at, _)| now < at + SPAN) {
+            return false;
+        }
+        let last = self.way.replace((now, measured));
+        let grows = last.is_none_or(|(_, last)| measured >= last);
         let was_late = std::mem::replace(&mut self.is_late, measured > least + QUEUE);
-        if was_late && self.is_late && sending > 0 && !self.is_reacting(now) {
+        if was_late && self.is_late && grows && sending > 0 && !self.is_reacting(now) {
             self.lower(now, share(sending.min(before), WITH_QUEUE));
         }
         self.rate != before
@@ -320,7 +330,7 @@ impl Bandwidth {
         if self.goal.is_none_or(|goal| probe.rate >= goal) {
             self.probe = None;
             self.raised = Some(now);
-            self.pause(now);
+            self.next_probe = Some(now + AFTER_PROBE);
         } else {
             self.step(now, sent, carried);
         }

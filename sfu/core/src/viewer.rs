@@ -177,12 +177,24 @@ impl Viewer {
         }
     }
 
-    /// What it reports of a stream of ours. True when its network carries another rate than before.
-    pub(crate) fn report(&mut self, now: Instant, id: SlotId, fraction_lost: u8, last_report: u32, delay: u32) -> bool {
+    /// What it reports of a stream of ours; answers the round trip, where it tells.
+    pub(crate) fn report(
+        &mut self,
+        now: Instant,
+        id: SlotId,
+        fraction_lost: u8,
+        last_report: u32,
+        delay: u32,
+    ) -> Option<Duration> {
         let round_trip = self.slot(id).and_then(|slot| slot.reports.round_trip(last_report, delay, now));
         if self.path.report(fraction_lost, round_trip) {
             self.hold_pictures();
         }
+        round_trip
+    }
+
+    /// What its reports of all streams say together. True when its network carries another rate than before.
+    pub(crate) fn received(&mut self, now: Instant, fraction_lost: u8, round_trip: Option<Duration>) -> bool {
         let sent = self.sent();
         let is_late = round_trip.is_some_and(|measured| self.bandwidth.round_trip(now, sent, measured));
         // What the first bursts lose says nothing of what is carried.
@@ -217,7 +229,7 @@ impl Viewer {
     /// Whether one more retransmission is within its allowance.
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
         let share = if self.is_tight() { RTX_SHARES.1 } else { RTX_SHARES.0 };
-        let most = (self.bandwidth.rate() as f64 * share / PACKET) as u32 + 1;
+        let most = (self.bandwidth.rate() as f64 * share / PACKET) as u32;
         self.rtx.take(now, most.min(RTX_PER_SECOND))
     }
 

@@ -6,6 +6,10 @@ import { ROOT, Server, until } from './process';
 
 const CREDENTIALS = 'admin:s3cret';
 
+/** From keyframe to keyframe; GOP_SECONDS chooses the films, of which there are those of 4 and of 10 s. */
+export const GOP_MS = 1_000 * Number(process.env['GOP_SECONDS'] ?? 4);
+const FILMS = GOP_MS > 4_000 ? 'media/long-' : 'media/';
+
 /** A camera that can be cut off, and comes back where it was. */
 export class Camera {
   private constructor(
@@ -13,7 +17,7 @@ export class Camera {
     readonly port: number,
   ) {}
 
-  /** On a free port: main and sub stream, a password asked for (digest), a keyframe each 4 s. */
+  /** On a free port: main and sub stream, a password asked for (digest). */
   static async start(port = 0): Promise<Camera> {
     const [server, bound] = await serve(port);
     return new Camera(server, bound);
@@ -44,7 +48,8 @@ export class Camera {
 }
 
 async function serve(port: number): Promise<[Server, number]> {
-  const args = ['tools/camera/rtspcam.py', '--port', String(port), '--auth', CREDENTIALS];
+  const films = ['--main', `${FILMS}main.h264`, '--sub', `${FILMS}sub.h264`];
+  const args = ['tools/camera/rtspcam.py', '--port', String(port), '--auth', CREDENTIALS, ...films];
   const [server, [, bound]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
   return [server, Number(bound)];
 }
@@ -57,7 +62,7 @@ export async function four(): Promise<[readonly string[], readonly Server[]]> {
   const servers: Server[] = [];
   const urls: string[] = [];
   for (const [first, second] of [[1, 2], [3, 4]]) {
-    const films = ['--main', `media/camera-${first}.h264`, '--sub', `media/camera-${second}.h264`];
+    const films = ['--main', `${FILMS}camera-${first}.h264`, '--sub', `${FILMS}camera-${second}.h264`];
     const args = ['tools/camera/rtspcam.py', '--port', '0', '--audio', 'none', ...films];
     const [server, [, port]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
     servers.push(server);

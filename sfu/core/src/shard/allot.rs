@@ -17,6 +17,10 @@ impl Shard {
         let demands: SmallVec<[Demand; 9]> = viewer.videos().iter().map(|slot| self.demand(slot)).collect();
         let bandwidth = &viewer.bandwidth;
         let divided = allocation::allocate(bandwidth.rate(), sound, bandwidth.is_limited(), &demands);
+        // First of all, for it decides how a slot gets what it is given.
+        if let Some(viewer) = self.viewer(place) {
+            viewer.total = divided.total;
+        }
         for (number, allotted) in divided.slots.into_iter().enumerate() {
             let at = SlotAt { place, slot: SlotId::Video(number as u8) };
             let Some(slot) = self.slot(at).filter(|slot| slot.allotted != allotted) else { continue };
@@ -25,7 +29,6 @@ impl Shard {
             self.report_slot(at);
         }
         if let Some(viewer) = self.viewer(place) {
-            viewer.total = divided.total;
             viewer.bandwidth.aim(divided.goal);
         }
         self.probe(place);

@@ -5,10 +5,33 @@ use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
 use crate::types::{ClockPair, Packet, SlotId, Ssrc};
 use crate::viewer::SlotAt;
+use std::time::Duration;
+
+/// What the reports of one datagram say of all streams together.
+#[derive(Default)]
+struct Received {
+    reports: u32,
+    lost: u32,
+    /// The shortest.
+    round_trip: Option<Duration>,
+}
+
+impl Received {
+    fn add(&mut self, fraction_lost: u8, round_trip: Option<Duration>) {
+        self.reports += 1;
+        self.lost += u32::from(fraction_lost);
+        self.round_trip = self.round_trip.into_iter().chain(round_trip).min();
+    }
+
+    /// In 1/256.
+    fn mean_lost(&self) -> Option<u8> {
+        self.lost.checked_div(self.reports).map(|mean| mean as u8)
+    }
+}
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
-        let mut is_answered = false;
+        let (mut is_answered, mut received) = (false, Received::default());
         for feedback in rtcp::read(plain) {
             match feedback {
                 Feedback::Nack { ssrc, sequences } => {
@@ -28,9 +51,9 @@ impl Shard {
                     let now = self.now;
                     if let Some(viewer) = self.viewer(place)
                         && let Some(slot) = viewer.slot_of(ssrc)
-                        && viewer.report(now, slot, fraction_lost, last_report, delay)
                     {
-                        self.allot(place);
+                        let round_trip = viewer.report(now, slot, fraction_lost, last_report, delay);
+                        received.add(fraction_lost, round_trip);
                     }
                 }
                 Feedback::Estimate(estimate) => {
@@ -51,6 +74,12 @@ impl Shard {
                 }
                 _ => {}
             }
+        }
+        let now = self.now;
+        if let Some(lost) = received.mean_lost()
+            && self.viewer(place).is_some_and(|viewer| viewer.received(now, lost, received.round_trip))
+        {
+            self.allot(place);
         }
     }
 

@@ -4,7 +4,8 @@
 
 pub mod peer;
 
-use peer::{Identity, Packet, Peer};
+use loadtest::impairment::{Fate, Line, Link};
+use peer::{Identity, Packet, Peer, SEND_TIME};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
 use sfu_core::ice::Credentials;
@@ -39,6 +40,33 @@ pub struct Net {
     random: u64,
     /// Packets from shards to peers that are lost, in 1/1000.
     pub loss: u64,
+    /// By the peers: `None` where everything arrives at once.
+    ways: Vec<Option<Way>>,
+}
+
+/// A line between a peer and its shard.
+struct Way {
+    began: Instant,
+    line: Line,
+    up: Held,
+    down: Held,
+    /// What the peer was sent: when, and how many bytes.
+    sent: Vec<(Duration, usize)>,
+}
+
+/// Datagrams that are under way in one direction, and when they arrive.
+type Held = VecDeque<(Instant, Vec<u8>)>;
+
+impl Way {
+    fn pass(began: Instant, now: Instant, link: &mut Link, held: &mut Held, datagram: &[u8]) {
+        if let Fate::Arrives(after) = link.pass(now - began, datagram.len()) {
+            held.push_back((began + after, datagram.to_vec()));
+        }
+    }
+}
+
+fn arrived(held: &mut Held, now: Instant) -> Option<Vec<u8>> {
+    held.pop_front_if(|(at, _)| *at <= now).map(|(_, datagram)| datagram)
 }
 
 pub fn rid(text: &str) -> Rid {
@@ -72,7 +100,19 @@ impl Net {
             next_peer: 0,
             random: seed.wrapping_mul(2).wrapping_add(1),
             loss: 0,
+            ways: Vec::new(),
         }
+    }
+
+    /// From now on a peer's datagrams take this line.
+    pub fn lay(&mut self, at: usize, line: Line) {
+        let (up, down) = (VecDeque::new(), VecDeque::new());
+        self.ways[at] = Some(Way { began: self.now, line, up, down, sent: Vec::new() });
+    }
+
+    /// What came to a peer's line: when, since it was laid, and how many bytes.
+    pub fn sent(&self, at: usize) -> &[(Duration, usize)] {
+        self.ways[at].as_ref().map_or(&[], |way| &way.sent)
     }
 
     /// Splitmix64: the same seed, the same losses.
@@ -96,6 +136,7 @@ impl Net {
         let address = format!("10.1.0.{}:5000", self.next_peer).parse().expect("an address");
         let peer = Peer::new(&self.identity, address, server(shard), &answer);
         self.peers.push((shard, if cm { peer.only_aes_cm() } else { peer }));
+        self.ways.push(None);
         let new = NewPeer {
             id: PeerId(self.next_peer),
             ice: ice.clone(),
@@ -170,7 +211,15 @@ impl Net {
         at
     }
 
-    /// The same with one slot, this line left out of its offer, and these payload types of sound in place of those.
+    /// A connected viewer with so many slots, which show nothing yet, and all header extensions.
+    pub fn wall(&mut self, shard: usize, slots: usize) -> usize {
+        let offer = wall_offer(&self.identity.fingerprint().to_string(), slots);
+        let at = self.join_with(shard, &offer, Vec::new(), false);
+        self.connect(at);
+        at
+    }
+
+    /// A session of one slot, this line left out of its offer, and these payload types of sound in place of those.
     pub fn session_without(&mut self, shard: usize, line: &str, types: &str, others: &str) -> usize {
         let offer = session_offer(&self.identity.fingerprint().to_string(), 1).replace(line, "").replace(types, others);
         let at = self.join_with(shard, &offer, Vec::new(), false);
@@ -257,10 +306,7 @@ impl Net {
         for at in 0..self.peers.len() {
             let now = self.now;
             self.peers[at].1.handle_timeout(now);
-            let (shard, from) = (self.peers[at].0, self.peers[at].1.address);
-            for datagram in std::mem::take(&mut self.peers[at].1.out) {
-                self.handle(shard, Input::Datagram { from, bytes: &datagram });
-            }
+            self.travel(at);
         }
         for shard in 0..self.shards.len() {
             if self.shards[shard].poll_timeout().is_some_and(|at| at <= self.now) {
@@ -269,6 +315,23 @@ impl Net {
         }
         while let Some((to, message)) = self.mail.pop_front() {
             self.handle(to, Input::FromShard(message));
+        }
+    }
+
+    /// What a peer sends, and what is under way from and to it.
+    fn travel(&mut self, at: usize) {
+        let now = self.now;
+        let Some(Way { began, line, up, down, .. }) = &mut self.ways[at] else { return self.push(at) };
+        let (shard, peer) = &mut self.peers[at];
+        let (shard, from) = (*shard, peer.address);
+        for datagram in std::mem::take(&mut peer.out) {
+            Way::pass(*began, now, &mut line.up, up, &datagram);
+        }
+        while let Some(datagram) = arrived(down, now) {
+            peer.receive(now, &datagram);
+        }
+        while let Some(datagram) = self.ways[at].as_mut().and_then(|way| arrived(&mut way.up, now)) {
+            self.handle(shard, Input::Datagram { from, bytes: &datagram });
         }
     }
 
@@ -321,8 +384,13 @@ impl Net {
             return;
         }
         let now = self.now;
-        if let Some((_, peer)) = self.peers.iter_mut().find(|(_, p)| p.address == to) {
-            peer.receive(now, packet);
+        let Some(at) = self.peers.iter().position(|(_, peer)| peer.address == to) else { return };
+        match &mut self.ways[at] {
+            Some(Way { began, line, down, sent, .. }) => {
+                sent.push((now - *began, packet.len()));
+                Way::pass(*began, now, &mut line.down, down, packet);
+            }
+            None => self.peers[at].1.receive(now, packet),
         }
     }
 
@@ -371,9 +439,16 @@ pub fn session_offer(fingerprint: &str, slots: usize) -> String {
 }
 
 pub fn view_offer(fingerprint: &str) -> String {
-    let extensions =
-        format!("a=extmap:2 {}\r\na=extmap:5 {}\r\n", sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
-    format!("{HEAD}{}a=recvonly\r\n{extensions}", media(fingerprint))
+    wall_offer(fingerprint, 1)
+}
+
+/// So many pictures with all header extensions.
+pub fn wall_offer(fingerprint: &str, slots: usize) -> String {
+    let (send_time, playout_delay) = (sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
+    let extensions = format!("a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\n");
+    let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}"));
+    let videos: String = (0..slots).map(|mid| video(mid) + "a=recvonly\r\n" + &extensions).collect();
+    format!("{HEAD}{videos}")
 }
 
 pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
@@ -393,6 +468,17 @@ pub fn sound_packet(ssrc: u32, n: u64) -> (Vec<u8>, u64) {
     packet.extend_from_slice(&ssrc.to_be_bytes());
     packet.extend_from_slice(&[n as u8; 160]);
     (packet, sequence)
+}
+
+/// A publisher's packet of an encoding, plain.
+pub fn video_packet(rid: u8, ssrc: u32, sequence: u16, time: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x90, 102 | u8::from(marker) << 7];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&time.to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, b'0', 0x30, rid]);
+    packet.extend_from_slice(payload);
+    packet
 }
 
 /// One encoding of a virtual camera: frames of several packets, a keyframe every `gop` frames.
@@ -450,13 +536,7 @@ impl Stream {
     }
 
     fn packet(&self, marker: bool, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0x90, 102 | u8::from(marker) << 7];
-        packet.extend_from_slice(&(self.sequence as u16).to_be_bytes());
-        packet.extend_from_slice(&self.time.to_be_bytes());
-        packet.extend_from_slice(&self.ssrc.to_be_bytes());
-        packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, b'0', 0x30, self.rid.as_bytes()[0]]);
-        packet.extend_from_slice(payload);
-        packet
+        video_packet(self.rid.as_bytes()[0], self.ssrc, self.sequence as u16, self.time, marker, payload)
     }
 
     /// Sends a frame and lets 40 ms pass.

@@ -47,7 +47,12 @@ impl Identity {
 pub struct Packet {
     pub header: Header,
     pub payload: Vec<u8>,
+    /// When it left, in 6.18 fixed point seconds, where the viewer's offer has that extension.
+    pub send_time: Option<u32>,
 }
+
+/// Extension id of the send time in the offers of viewers.
+pub const SEND_TIME: u8 = 2;
 
 pub struct Peer {
     pub address: SocketAddr,
@@ -207,7 +212,9 @@ impl Peer {
             Ok(plain) => {
                 let header = Header::read(&plain, false).expect("a packet that authenticated is well-formed");
                 let payload = plain[header.payload.clone()].to_vec();
-                self.packets.push(Packet { header, payload });
+                let send_time = header.extension(&plain, SEND_TIME);
+                let send_time = send_time.map(|bytes| bytes.iter().fold(0, |time, byte| time << 8 | u32::from(*byte)));
+                self.packets.push(Packet { header, payload, send_time });
                 self.raw = Some(plain.to_vec());
             }
             Err(_) => self.undecryptable += 1,
