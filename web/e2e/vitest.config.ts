@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['*.test.ts'],
     fileParallelism: false,
     disableConsoleIntercept: true,
-    testTimeout: 300_000,
+    testTimeout: 900_000,
     hookTimeout: 120_000,
   },
 });

@@ -24,6 +24,8 @@ const NO_ESTIMATE_AFTER: Duration = Duration::from_secs(8);
 const SPAN: Duration = Duration::from_millis(500);
 /// Falls are a small link when they lead below this share of what is sent, and of the estimate before them.
 const CLEAR_FALL: f64 = 0.8;
+/// What is left of what arrives after a fall.
+const BETA: f64 = 0.85;
 /// No probe begins for so long after any fall.
 const DOUBT: Duration = Duration::from_millis(1500);
 /// Share of packets lost from which on the network is too small, and not just poor (draft-ietf-rmcat-gcc-02, section 6).
@@ -53,6 +55,8 @@ const WITH_QUEUE: f64 = 0.7;
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(8));
 /// Pause after a probe that reached its goal.
 const AFTER_PROBE: Duration = Duration::from_secs(1);
+/// How much more is sent each second to a receiver that gives no estimate, after its rate was lowered.
+const BLIND_GROWTH: f64 = 1.08;
 /// A rate that has held for so long has proved itself.
 const PROVED: Duration = Duration::from_secs(20);
 
@@ -69,6 +73,8 @@ pub struct Bandwidth {
     /// When the estimate last fell, and when the rate was last lowered.
     fell: Option<Instant>,
     lowered: Option<Instant>,
+    /// It was lowered to the estimate.
+    by_estimate: bool,
     /// Mean share of packets lost.
     lost: f32,
     /// Least round trip; the last one, and whether it was much longer.
@@ -138,6 +144,7 @@ impl Bandwidth {
             first: None,
             fell: None,
             lowered: None,
+            by_estimate: false,
             lost: 0.0,
             round_trip: None,
             way: None,
@@ -179,8 +186,12 @@ impl Bandwidth {
             let is_clear = last.is_none() || (is_low && estimate < share(self.highest, CLEAR_FALL));
             if self.probed.is_some_and(|at| now < at + REACTION) {
                 self.give_up(now);
-            } else if is_clear || self.is_reacting(now) {
+            } else if is_clear || (self.is_reacting(now) && self.by_estimate) {
                 self.lower(now, estimate);
+                self.by_estimate = true;
+            } else if self.is_reacting(now) {
+                // The estimate may be far below for older reasons.
+                self.lower(now, estimate.max(share(self.rate, BETA)));
             }
         }
         self.highest = self.highest.max(estimate);
@@ -208,13 +219,13 @@ impl Bandwidth {
         // The least of long ago may be that of another way.
         let least = self.round_trip.map_or(measured, |least| (least + least / 64).min(measured));
         self.round_trip = Some(least);
+        let (before, sending) = (self.rate, self.sent.rate(now, sent));
         if self.probe.is_some_and(|probe| now >= probe.since + measured) && measured > least + PROBE_QUEUE {
             self.give_up(now);
         }
-        let (before, sending) = (self.rate, self.sent.rate(now, sent));
         // Reports of several streams come one after another, and a queue that drains is no news.
         if self.way.is_some_and(|(at, _)| now < at + SPAN) {
-            return false;
+            return self.rate != before;
         }
         let last = self.way.replace((now, measured));
         let grows = last.is_none_or(|(_, last)| measured >= last);
@@ -223,6 +234,11 @@ impl Bandwidth {
             self.lower(now, share(sending.min(before), WITH_QUEUE));
         }
         self.rate != before
+    }
+
+    /// The receiver is elsewhere: the way is another.
+    pub fn moved(&mut self) {
+        (self.round_trip, self.way, self.is_late, self.lost, self.probe) = (None, None, false, 0.0, None);
     }
 
     /// The receiver misses so many packets and asks for them.
@@ -270,6 +286,9 @@ impl Bandwidth {
         let is_silent = self.estimate.is_none() && self.first.is_some_and(|at| now >= at + NO_ESTIMATE_AFTER);
         if is_silent && self.lowered.is_none() {
             self.rate = UNLIMITED;
+        } else if is_silent && !self.is_reacting(now) && self.rate != UNLIMITED {
+            // Nothing will tell that more is carried, so more is tried.
+            self.rate = share(self.rate, BLIND_GROWTH);
         }
     }
 
@@ -282,7 +301,7 @@ impl Bandwidth {
         if self.probe.take().is_some() || self.raised.take().is_some() {
             self.fail();
         }
-        self.lowered = Some(now);
+        (self.lowered, self.by_estimate) = (Some(now), false);
         self.rate = self.rate.min(rate).max(LEAST);
         self.highest = self.estimate.unwrap_or_default();
         // What was sent before says nothing of what is carried from now on.

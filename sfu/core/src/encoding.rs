@@ -181,7 +181,7 @@ impl Pace {
     fn add(&mut self, packet: &Packet) {
         let elapsed = packet.time.wrapping_sub(*self.since.get_or_insert(packet.time));
         let (least, most) = (packet.codec.ticks(LEAST_SPAN), packet.codec.ticks(MOST_SPAN));
-        let rate = |bytes: u64| 8 * bytes * u64::from(packet.codec.clock_rate()) / u64::from(elapsed);
+        let rate = |bytes: u64| (8 * u64::from(packet.codec.clock_rate())).saturating_mul(bytes) / u64::from(elapsed);
         if elapsed > 2 * most {
             // A late packet, or a clock that was set.
             if elapsed < 1 << 31 || 0u32.wrapping_sub(elapsed) > most {

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const RTX_PER_SECOND: u32 = 2000;
 /// ... and no more than this share of what its network is taken to carry, the second where that is little more than needed.
 const RTX_SHARES: (f64, f64) = (0.3, 0.1);
+/// ... but so many in any case.
+const LEAST_RTX: u32 = 5;
 /// A packet, in bits.
 const PACKET: f64 = 9600.0;
 /// How long a picture waits for its sound, at least: what a browser's jitter buffer and output hold of sound (in Chromium
@@ -96,6 +98,8 @@ pub(crate) struct Slot {
     pub(crate) has_sent: bool,
     /// Since when it is to show, or waits for, what it is to show.
     pub(crate) since: Instant,
+    /// The smallest encoding of its camera, where that sends nothing, and until when it is left alone.
+    pub(crate) dead: Option<(usize, Instant)>,
     /// When a smaller encoding was last tried in place of one that does not come.
     pub(crate) fell_back: Option<Instant>,
     /// The publishers' clocks that its receiver was told.
@@ -230,7 +234,8 @@ impl Viewer {
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
         let share = if self.is_tight() { RTX_SHARES.1 } else { RTX_SHARES.0 };
         let most = (self.bandwidth.rate() as f64 * share / PACKET) as u32;
-        self.rtx.take(now, most.min(RTX_PER_SECOND))
+        let most = most.clamp(LEAST_RTX, RTX_PER_SECOND);
+        self.rtx.take(now, most)
     }
 
     /// Whether one more cached GOP is; a slot that gets none waits for the next keyframe.
@@ -252,6 +257,7 @@ impl Slot {
             last_sent: None,
             has_sent: false,
             since: now,
+            dead: None,
             fell_back: None,
             reports: SentReports::default(),
             told: (None, SlotState::Empty),

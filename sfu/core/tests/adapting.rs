@@ -3,8 +3,8 @@
 mod net;
 mod simulation;
 
-use net::Net;
 use net::peer::Packet;
+use net::{Net, SSRC, Stream};
 use sfu_core::{Input, SlotId, SlotState, Ssrc, rtcp};
 use simulation::camera::{Camera, FRAME, Part, rate_of};
 use simulation::{ONE, RTX, WALL, Wish, cameras, change, network, play, remb};
@@ -196,6 +196,37 @@ fn a_larger_picture_begins_with_a_keyframe_of_the_moment_on_a_network_that_showe
         large.iter().filter(|(ms, _)| *ms < began + FRAME).map(|(_, part)| part.frame).collect();
     assert_eq!(at_once, BTreeSet::from([first.frame]), "no other frame comes with it");
     assert!(large.iter().all(|(ms, part)| ms - began + FRAME > u64::from(part.frame - first.frame) * FRAME));
+}
+
+/// The network itself looks that nothing is sealed twice.
+#[test]
+fn a_keyframe_that_gathers_while_a_slot_lags_is_begun_once() {
+    for seed in 0..10 {
+        let mut net = Net::new(1, seed);
+        let publisher = net.publisher_of(0, &["l"]);
+        let viewer = net.viewer(0, "h");
+        let mut stream = Stream { gop: 25, ..Stream::new("l", SSRC) };
+        stream.play(&mut net, publisher, 30);
+        for estimate in [3_000_000, 3_100_000, 3_200_000, 300_000] {
+            net.peer(viewer).send_rtcp(&remb(estimate));
+            stream.play(&mut net, publisher, 10);
+        }
+        for n in 0..300 {
+            let packets = stream.next_frame();
+            let split = (n + seed as usize) % packets.len();
+            for (at, (packet, index)) in packets.into_iter().enumerate() {
+                if at == split {
+                    net.step();
+                }
+                net.peer(publisher).send_rtp(&packet, index);
+            }
+            net.run(Duration::from_millis(30 + (n as u64 + seed) % 7));
+        }
+        let pictures = net.packets(viewer, Net::ssrc(viewer, 0));
+        let frames = pictures.iter().filter(|packet| packet.header.marker).count();
+        assert_eq!(net.peer(viewer).undecryptable, 0);
+        assert!(frames > 60, "it lags, and goes on with each keyframe: {frames} frames");
+    }
 }
 
 #[test]

@@ -263,7 +263,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     const place = this.#at(slot);
     if (link === this.#newest) this.#use(place, link);
     place.pictured();
-    const isAll = this.#places.every(({ show, track, number }) => !show || track === link.received.video[number]);
+    const isAll = this.#places.every(
+      ({ show, state, track, number }) => !show || state.name === 'paused' || track === link.received.video[number],
+    );
     if (link === this.#coming && isAll) this.#promote();
   }
 

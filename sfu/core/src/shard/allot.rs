@@ -23,8 +23,12 @@ impl Shard {
         }
         for (number, allotted) in divided.slots.into_iter().enumerate() {
             let at = SlotAt { place, slot: SlotId::Video(number as u8) };
+            let now = self.now;
             let Some(slot) = self.slot(at).filter(|slot| slot.allotted != allotted) else { continue };
-            slot.allotted = allotted;
+            slot.since = now;
+            if std::mem::replace(&mut slot.allotted, allotted) == Allotted::Paused {
+                slot.has_sent = false;
+            }
             self.choose_encoding(at);
             self.report_slot(at);
         }
@@ -35,15 +39,26 @@ impl Shard {
     }
 
     fn demand(&self, slot: &Slot) -> Demand {
+        let dead = slot.dead.filter(|(_, until)| self.now < *until).map(|(at, _)| at);
         let wish = slot.wish.and_then(|wish| Some((wish, self.cameras.get(&wish.camera)?)));
-        let wished = wish.into_iter().flat_map(|(wish, camera)| {
-            let encodings = camera.encodings.iter().map(|at| &self.encodings[*at]);
-            encodings.filter(move |e| e.id.track != Track::Audio && e.id.track.rank() <= wish.max.rank())
+        let wished = wish.into_iter().filter(|(_, camera)| camera.origin.is_some()).flat_map(|(wish, camera)| {
+            let encodings = camera.encodings.iter().copied();
+            encodings.filter(move |at| {
+                let track = self.encodings[*at].id.track;
+                track != Track::Audio && track.rank() <= wish.max.rank() && Some(*at) != dead
+            })
         });
-        let mut candidates: SmallVec<[Candidate; 3]> =
-            wished.map(|encoding| Candidate { rank: encoding.id.track.rank(), rate: encoding.rate() }).collect();
+        // What is awaited in vain takes nothing from others.
+        let is_silent = |at: usize| slot.watching == Some(at) && self.is_silent(slot, at);
+        let candidate = |at: usize| {
+            let rate = if is_silent(at) { 0 } else { self.encodings[at].rate() };
+            Candidate { rank: self.encodings[at].id.track.rank(), rate }
+        };
+        let mut candidates: SmallVec<[Candidate; 3]> = wished.map(candidate).collect();
         candidates.sort_by_key(|candidate| candidate.rank);
-        let shown = slot.watching.into_iter().chain(slot.coming).map(|at| self.encodings[at].id.track.rank()).max();
+        let is_wished = |at: &usize| slot.wish.is_some_and(|wish| wish.camera == self.encodings[*at].id.camera);
+        let watched = slot.watching.into_iter().chain(slot.coming).filter(is_wished);
+        let shown = watched.map(|at| self.encodings[at].id.track.rank()).max();
         Demand { priority: slot.wish.map_or(0, |wish| wish.priority), candidates, shown }
     }
 
@@ -65,6 +80,8 @@ impl Shard {
             if viewer.bandwidth.is_probing() {
                 self.probing.push(place);
                 self.repeat(place, due);
+            } else {
+                self.allot(place);
             }
         }
     }

@@ -14,6 +14,9 @@ const FALL_BACK_AFTER: Duration = Duration::from_millis(1500);
 /// How long nothing is begun for a viewer whose network turned out to carry less: what waits in it takes longer to leave.
 const DRAIN: Duration = Duration::from_millis(400);
 
+/// How long the smallest encoding is left alone after it sent nothing.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
 impl Shard {
     fn encoding_slot(&mut self, id: EncodingId) -> usize {
         if let Some(place) = self.encoding_slots.get(&id) {
@@ -121,6 +124,7 @@ impl Shard {
         if old != new {
             slot.since = now;
             slot.has_sent = false;
+            slot.dead = None;
             if let Some(key) = old {
                 self.look_away(at, key);
             }
@@ -238,7 +242,7 @@ impl Shard {
             Track::Video(other) => Some((other.rank(), *slot)).filter(|(rank, _)| *rank < rid.rank()),
             Track::Audio => None,
         });
-        let Some((_, smaller)) = smaller.max() else { return };
+        let Some((_, smaller)) = smaller.max() else { return self.give_up(at, watching) };
         match coming {
             // What was wished first stays awaited; what was tried in its place is given up.
             Some(_) => self.unwatch(at, watching),
@@ -257,6 +261,18 @@ impl Shard {
         }
         self.watch(smaller);
         self.join(at);
+    }
+
+    /// Where the smallest encoding sends nothing, a larger one is tried, whether or not the network is taken to carry it.
+    fn give_up(&mut self, at: SlotAt, smallest: usize) {
+        let until = self.now + GIVEN_UP;
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return };
+        if viewer.slot(at.slot).is_some_and(|slot| self.is_silent(slot, smallest))
+            && let Some(slot) = self.slot(at)
+        {
+            slot.dead = Some((smallest, until));
+            self.allot(at.place);
+        }
     }
 
     fn set_coming(&mut self, at: SlotAt, coming: Option<usize>) {

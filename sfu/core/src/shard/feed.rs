@@ -20,6 +20,9 @@ const SPARE: f64 = 1.5;
 const TIGHT_SPARE: f64 = 1.25;
 /// ... in chunks of so many packets.
 const TIGHT_PACKETS: usize = 4;
+/// No burst leaves slower, in bit/s, and no chunk waits longer for the one before it.
+const LEAST_PACE: f64 = 100_000.0;
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// A camera that has sent nothing for so long after it was asked for has no signal.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -70,19 +73,30 @@ impl Shard {
         }
     }
 
-    /// The next chunk of everybody's burst. Encodings take turns in being the first.
+    /// The next chunk of everybody's burst. Encodings that got nowhere are first the next time.
     pub(super) fn continue_bursts(&mut self) {
         self.next_burst = self.now + BURST_INTERVAL;
-        self.catching_up.rotate_left(1);
+        let mut served = Vec::new();
         for encoding in std::mem::take(&mut self.catching_up) {
+            let mut has_sent = false;
             for at in self.encodings[encoding].joining.clone() {
-                self.catch_up(at, encoding);
+                has_sent |= self.catch_up(at, encoding);
             }
-            let mut joining = self.encodings[encoding].joining.clone().into_iter();
+            let joining = &mut self.encodings[encoding].joining;
+            if has_sent && !joining.is_empty() {
+                joining.rotate_left(1);
+            }
+            let mut joining = joining.clone().into_iter();
             if joining.any(|at| self.slot(at).is_some_and(|s| matches!(s.feed, Feed::CatchingUp { .. }))) {
-                self.catching_up.push(encoding);
+                if has_sent {
+                    served.push(encoding);
+                } else if !self.catching_up.contains(&encoding) {
+                    self.catching_up.push(encoding);
+                }
             }
         }
+        served.retain(|encoding| !self.catching_up.contains(encoding));
+        self.catching_up.extend(served);
     }
 
     fn is_tight(&mut self, place: u32) -> bool {
@@ -99,21 +113,33 @@ impl Shard {
         let left = rate.saturating_sub(live.map(|at| self.encodings[at].rate()).sum());
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
         let pace = if left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
-        (pace, TIGHT_PACKETS)
+        (pace.max(LEAST_PACE), TIGHT_PACKETS)
     }
 
-    /// The next chunk of one slot's burst, when its viewer's network is ready for it; live when it has caught up.
-    fn catch_up(&mut self, at: SlotAt, encoding: usize) {
+    /// Whether a slot is to get the next chunk of an encoding's burst, and its viewer's network is ready for it; sound is
+    /// always.
+    fn is_due(&self, at: SlotAt, encoding: usize) -> bool {
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
+        let is_ready = at.slot == SlotId::Audio || self.now >= viewer.next_chunk;
+        let is_behind = |slot: &Slot| slot.watching == Some(encoding) && matches!(slot.feed, Feed::CatchingUp { .. });
+        is_ready && viewer.slot(at.slot).is_some_and(is_behind)
+    }
+
+    /// The next chunk of one slot's burst, if it is due; live when it has caught up. True when something leaves.
+    fn catch_up(&mut self, at: SlotAt, encoding: usize) -> bool {
         let now = self.now;
-        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return };
-        if now < viewer.next_chunk {
-            return;
+        if !self.is_due(at, encoding) {
+            return false;
         }
-        let (pace, most) = self.pace(viewer, encoding);
-        let slot = self.slot(at).filter(|slot| slot.watching == Some(encoding));
-        let Some(Feed::CatchingUp { next }) = slot.map(|slot| slot.feed) else { return };
-        // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice.
+        // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice. A
+        // keyframe that has gathered may let this very slot begin anew.
         self.pass_on(encoding);
+        if !self.is_due(at, encoding) {
+            return true;
+        }
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
+        let (pace, most) = self.pace(viewer, encoding);
+        let Some(Feed::CatchingUp { next }) = self.slot(at).map(|slot| slot.feed) else { return false };
         let held = &mut self.encodings[encoding];
         let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(most).cloned().collect();
         let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
@@ -125,12 +151,13 @@ impl Shard {
             self.set_feed(at, Feed::CatchingUp { next });
         }
         let bits: usize = chunk.iter().map(|packet| 8 * packet.payload.len()).sum();
-        if let Some(viewer) = self.viewer(at.place) {
-            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace);
+        if let Some(viewer) = self.viewer(at.place).filter(|_| at.slot != SlotId::Audio) {
+            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
         }
         if !chunk.is_empty() {
             self.backlog.push_media(now, encoding, vec![at], chunk);
         }
+        true
     }
 
     /// Passes on what has gathered of an encoding: to other shards, and to the viewers of this one.
@@ -170,7 +197,7 @@ impl Shard {
             if is_coming && (is_settled || !self.is_tight(at.place)) {
                 self.take_over(at, encoding);
             }
-            let is_behind = is_settled && self.is_tight(at.place);
+            let is_behind = is_settled && at.slot != SlotId::Audio && self.is_tight(at.place);
             let waits = |slot: &&mut Slot| match slot.feed {
                 _ if slot.watching != Some(encoding) => false,
                 Feed::AwaitingKeyframe => true,
@@ -244,6 +271,11 @@ impl Shard {
         if let Some(peer) = self.peer(at.place).map(|p| p.id) {
             self.notify(Notice::Slot { peer, slot: at.slot, camera, state });
         }
+    }
+
+    /// Whether a slot has waited long enough to know that this encoding sends nothing.
+    pub(super) fn is_silent(&self, slot: &Slot, encoding: usize) -> bool {
+        !self.encodings[encoding].is_flowing(self.now) && self.now >= slot.since + PATIENCE
     }
 
     fn slot_state(&self, slot: &Slot) -> SlotState {

@@ -31,7 +31,7 @@ impl Received {
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
-        let (mut is_answered, mut received) = (false, Received::default());
+        let (mut is_answered, mut received, mut estimate) = (false, Received::default(), None);
         for feedback in rtcp::read(plain) {
             match feedback {
                 Feedback::Nack { ssrc, sequences } => {
@@ -56,17 +56,7 @@ impl Shard {
                         received.add(fraction_lost, round_trip);
                     }
                 }
-                Feedback::Estimate(estimate) => {
-                    let now = self.now;
-                    let Some(viewer) = self.viewer(place) else { return };
-                    let is_other = viewer.estimate(now, estimate);
-                    let (rate, sent) = (viewer.bandwidth.rate(), viewer.sent());
-                    tracing::trace!(place, estimate, rate, sent, "estimate");
-                    if is_other {
-                        self.allot(place);
-                    }
-                    self.probe(place);
-                }
+                Feedback::Estimate(bits) => estimate = Some(bits),
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
                     if let Some(ours) = self.viewer(place).and_then(|v| v.ssrcs().first().copied()) {
                         self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp));
@@ -81,6 +71,22 @@ impl Shard {
         {
             self.allot(place);
         }
+        if let Some(estimate) = estimate {
+            self.estimated(place, estimate);
+        }
+    }
+
+    /// What a viewer says that it can take, in bit/s; of several in one datagram the last one counts.
+    fn estimated(&mut self, place: u32, estimate: u64) {
+        let now = self.now;
+        let Some(viewer) = self.viewer(place) else { return };
+        let is_other = viewer.estimate(now, estimate);
+        let (rate, sent) = (viewer.bandwidth.rate(), viewer.sent());
+        tracing::trace!(place, estimate, rate, sent, "estimate");
+        if is_other {
+            self.allot(place);
+        }
+        self.probe(place);
     }
 
     fn slot_of(&mut self, place: u32, ssrc: Ssrc) -> Option<SlotAt> {
@@ -104,7 +110,7 @@ impl Shard {
             self.counters.nacks_in += 1;
             let Some(viewer) = self.viewer(at.place) else { return };
             let is_allowed = viewer.may_retransmit(now);
-            match self.sent(at, *sequence).filter(|_| is_allowed) {
+            match is_allowed.then(|| self.sent(at, *sequence)).flatten() {
                 Some(packet) => found.push(packet),
                 None => self.counters.nacks_unanswered += 1,
             }

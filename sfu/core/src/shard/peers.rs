@@ -188,6 +188,9 @@ impl Shard {
     fn lead(&mut self, place: u32) {
         let to = self.peer(place).and_then(|peer| peer.address);
         if let Some(viewer) = self.viewer(place) {
+            if viewer.to.is_some() && viewer.to != to {
+                viewer.bandwidth.moved();
+            }
             viewer.to = to;
         }
     }
