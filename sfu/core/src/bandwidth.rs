@@ -1,11 +1,11 @@
 //! What a viewer's network carries, as one rate: by what its receiver says that it can take (REMB,
 //! draft-alvestrand-rmcat-remb-03), by what it loses, and by probes.
 //!
-//! A receiver that estimates as draft-ietf-rmcat-gcc-02 has it (section 5) lowers its REMB only when packets queue, to 0.85 of
-//! what arrives, again and again while they do, and tells that at once. Else it raises it, by some 8 % a second or less, and by
-//! no more than to 1.5 times what arrives; so after a fall it stays far below what is carried for a long time. Hence falls
-//! are evidence of a small link and rises of one that is not full, but neither the value as such nor one small fall, which a
-//! moment of jitter brings about.
+//! A receiver that estimates as draft-ietf-rmcat-gcc-02 has it (section 5) lowers its REMB only when packets queue, to 0.85
+//! of what arrives, again and again while they do, and tells that at once. Else it raises it, by some 8 % a second or less,
+//! and by no more than to 1.5 times what arrives; so after a fall it stays far below what is carried for a long time. Hence
+//! falls are evidence of a small link and rises of one that is not full, but neither the value as such nor one small fall,
+//! which a moment of jitter brings about.
 //!
 //! Invariants: the rate rises only to what was sent and arrived; a probe ends by itself, at its goal, at the first sign of
 //! a queue, or in silence.
@@ -30,6 +30,11 @@ const BETA: f64 = 0.85;
 const DOUBT: Duration = Duration::from_millis(1500);
 /// Share of packets lost from which on the network is too small, and not just poor (draft-ietf-rmcat-gcc-02, section 6).
 const TOO_LOSSY: f32 = 0.1;
+/// Share of packets lost that is a full link where the estimate, below what is sent, has not risen for so long; and what
+/// remains then.
+const SOME_LOSS: f32 = 0.02;
+const STUCK: Duration = Duration::from_millis(1500);
+const WITH_SOME_LOSS: f64 = 0.9;
 /// Reports speak of the time before a reaction to the one before them, until so long after it.
 const REACTION: Duration = Duration::from_millis(1500);
 /// A probe sends so many times what the step before it did.
@@ -40,11 +45,11 @@ const PROBE_HOLD: (Duration, Duration) = (Duration::from_millis(300), Duration::
 /// A step that is not confirmed so long after that is not carried.
 const PROBE_PATIENCE: Duration = Duration::from_millis(600);
 /// Packets that may be missed during a step, beside twice what is lost anyway.
-const PROBE_MISSED: f32 = 6.0;
+const PROBE_MISSED: f32 = 3.0;
 /// A packet, in bytes.
 const PACKET: f32 = 1100.0;
 /// Of what was sent in a confirmed step, the share that had to be reached: the rest is what the frames left open.
-const PROBE_REACHED: f64 = 0.95;
+const PROBE_REACHED: f64 = 0.98;
 /// So much more round trip than the least is a queue that a probe made ...
 const PROBE_QUEUE: Duration = Duration::from_millis(80);
 /// ... and so much more, twice in a row, one that pictures make ...
@@ -70,7 +75,8 @@ pub struct Bandwidth {
     highest: u64,
     sent: Sent,
     first: Option<Instant>,
-    /// When the estimate last fell, and when the rate was last lowered.
+    /// When the estimate last rose and fell, and when the rate was last lowered.
+    rose: Option<Instant>,
     fell: Option<Instant>,
     lowered: Option<Instant>,
     /// It was lowered to the estimate.
@@ -142,6 +148,7 @@ impl Bandwidth {
             highest: 0,
             sent: Sent::default(),
             first: None,
+            rose: None,
             fell: None,
             lowered: None,
             by_estimate: false,
@@ -181,10 +188,13 @@ impl Bandwidth {
         if before == UNLIMITED {
             self.rate = START.max(sending);
         }
+        if has_risen {
+            self.rose = Some(now);
+        }
         if has_fallen {
             self.fell = Some(now);
             let is_clear = last.is_none() || (is_low && estimate < share(self.highest, CLEAR_FALL));
-            if self.probed.is_some_and(|at| now < at + REACTION) {
+            if self.was_probing(now) {
                 self.give_up(now);
             } else if is_clear || (self.is_reacting(now) && self.by_estimate) {
                 self.lower(now, estimate);
@@ -207,9 +217,17 @@ impl Bandwidth {
     pub fn loss(&mut self, now: Instant, sent: u64, fraction_lost: u8) -> bool {
         self.lost = (self.lost + f32::from(fraction_lost) / 256.0) / 2.0;
         let (before, sending) = (self.rate, self.sent.rate(now, sent));
-        if self.lost > TOO_LOSSY && sending > 0 && !self.is_reacting(now) {
+        if self.lost > TOO_LOSSY && self.was_probing(now) {
+            self.give_up(now);
+        } else if self.lost > TOO_LOSSY && sending > 0 && !self.is_reacting(now) {
             // What is sent beyond the rate, to repair, is what has to stop first.
             self.lower(now, share(sending.min(before), 1.0 - f64::from(self.lost) / 2.0));
+        } else if self.lost > SOME_LOSS
+            && self.is_stuck(now, sending)
+            && !self.was_probing(now)
+            && !self.is_reacting(now)
+        {
+            self.lower(now, share(sending.min(before), WITH_SOME_LOSS));
         }
         self.rate != before
     }
@@ -230,7 +248,9 @@ impl Bandwidth {
         let last = self.way.replace((now, measured));
         let grows = last.is_none_or(|(_, last)| measured >= last);
         let was_late = std::mem::replace(&mut self.is_late, measured > least + QUEUE);
-        if was_late && self.is_late && grows && sending > 0 && !self.is_reacting(now) {
+        if was_late && self.is_late && self.was_probing(now) {
+            self.give_up(now);
+        } else if was_late && self.is_late && grows && sending > 0 && !self.is_reacting(now) {
             self.lower(now, share(sending.min(before), WITH_QUEUE));
         }
         self.rate != before
@@ -297,6 +317,16 @@ impl Bandwidth {
         self.lowered.is_some_and(|at| now < at + REACTION)
     }
 
+    fn is_stuck(&self, now: Instant, sending: u64) -> bool {
+        let is_below = self.estimate.is_some_and(|estimate| estimate < sending);
+        is_below && self.rose.is_some_and(|at| now >= at + STUCK)
+    }
+
+    /// Whether what is reported may be what a probe did.
+    fn was_probing(&self, now: Instant) -> bool {
+        self.probed.is_some_and(|at| now < at + REACTION)
+    }
+
     fn lower(&mut self, now: Instant, rate: u64) {
         if self.probe.take().is_some() || self.raised.take().is_some() {
             self.fail();
@@ -322,6 +352,8 @@ impl Bandwidth {
             self.pause(now);
         }
         self.rate = self.rate.min(self.unprobed);
+        // What goes on for long after it is the network's own doing.
+        self.probed = self.probed.and_then(|at| at.checked_sub(REACTION * 2 / 3));
         self.highest = self.estimate.unwrap_or_default();
     }
 

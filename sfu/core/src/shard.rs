@@ -5,8 +5,8 @@
 //! place to look for other input, for what waits to be sent stays right whatever is handled in between.
 //!
 //! The rooms: `peers` (addresses, handshakes, coming and going), `ingest` (from publishers), `feedback` (from viewers),
-//! `choice` (who watches which encoding), `allot` (what networks carry of it), `feed` (how it gets it), `wheel` (what happens with time),
-//! `backlog` (what waits to be sent), `drain` (what waits into trains), `contract` (what it is told and says).
+//! `choice` (who watches which encoding), `allot` (what networks carry of it), `feed` (how it gets it), `wheel` (what happens
+//! with time), `backlog` (what waits to be sent), `drain` (what waits into trains), `contract` (what it is told and says).
 
 use self::backlog::Backlog;
 pub use self::contract::{Change, Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, ShardMessage};

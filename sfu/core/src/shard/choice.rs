@@ -162,8 +162,8 @@ impl Shard {
     /// Lets a slot watch the encoding that fits it best, if that is not so already.
     ///
     /// Another encoding of the same camera takes over with a keyframe: at once from the cached GOP, else when one comes,
-    /// and until then the one that plays goes on. A tight network carries neither a cached GOP of a larger one, nor any longer
-    /// what does not fit.
+    /// and until then the one that plays goes on. A tight network carries neither a cached GOP of a larger one, nor any
+    /// longer what does not fit.
     pub(super) fn choose_encoding(&mut self, at: SlotAt) {
         let now = self.now;
         let Some(viewer) = self.viewer(at.place) else { return };
