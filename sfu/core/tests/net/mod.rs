@@ -1,11 +1,15 @@
 //! A virtual network: shards and peers in virtual time, with seeded loss.
-#![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses its part
+#![allow(dead_code, unreachable_pub, unused_imports, missing_docs)] // each test file uses its part
 #![allow(clippy::print_stdout)] // a failed test tells its seed
 
+pub mod offers;
 pub mod peer;
+pub mod streams;
 
 use loadtest::impairment::{Fate, Line, Link};
-use peer::{Identity, Packet, Peer, SEND_TIME};
+use offers::audio;
+pub use offers::{publish_offer, session_offer, view_offer, wall_offer};
+use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
 use sfu_core::ice::Credentials;
@@ -18,6 +22,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub use streams::{Stream, sound_packet, video_packet};
 
 pub const STEP: Duration = Duration::from_millis(1);
 pub const CAMERA: CameraKey = CameraKey(0);
@@ -411,141 +416,5 @@ fn config(shard: usize) -> Config {
         linger: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(15),
         silence_timeout: Duration::from_secs(25),
-    }
-}
-
-const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n";
-const CODEC: &str = "a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n";
-
-fn media(fingerprint: &str) -> String {
-    format!(
-        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:0\r\n{CODEC}"
-    )
-}
-
-const AUDIO: &str = "a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n";
-
-fn audio(fingerprint: &str, mid: usize, direction: &str) -> String {
-    format!(
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111 8 0\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=mid:{mid}\r\n{AUDIO}a={direction}\r\n"
-    )
-}
-
-/// So many pictures, and sound.
-pub fn session_offer(fingerprint: &str, slots: usize) -> String {
-    let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}")) + "a=recvonly\r\n";
-    let videos: String = (0..slots).map(video).collect();
-    format!("{HEAD}{videos}{}", audio(fingerprint, slots, "recvonly"))
-}
-
-pub fn view_offer(fingerprint: &str) -> String {
-    wall_offer(fingerprint, 1)
-}
-
-/// So many pictures with all header extensions.
-pub fn wall_offer(fingerprint: &str, slots: usize) -> String {
-    let (send_time, playout_delay) = (sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
-    let extensions = format!("a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\n");
-    let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}"));
-    let videos: String = (0..slots).map(|mid| video(mid) + "a=recvonly\r\n" + &extensions).collect();
-    format!("{HEAD}{videos}")
-}
-
-pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
-    let extensions = format!("a=extmap:1 {}\r\na=extmap:3 {}\r\n", sfu_core::rtp::MID, sfu_core::rtp::RTP_STREAM_ID);
-    let lines: String = rids.iter().map(|rid| format!("a=rid:{rid} send\r\n")).collect();
-    let rids = format!("{lines}a=simulcast:send {}\r\n", rids.join(";"));
-    let sound = audio(fingerprint, 1, "sendonly");
-    format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}{sound}", media(fingerprint))
-}
-
-/// A packet of G.711 A-law, 20 ms: number `n` of a sound whose SSRC is not that of any picture.
-pub fn sound_packet(ssrc: u32, n: u64) -> (Vec<u8>, u64) {
-    let (sequence, time) = (1000 + n, 5_000 + 160 * n as u32);
-    let mut packet = vec![0x80, 8];
-    packet.extend_from_slice(&(sequence as u16).to_be_bytes());
-    packet.extend_from_slice(&time.to_be_bytes());
-    packet.extend_from_slice(&ssrc.to_be_bytes());
-    packet.extend_from_slice(&[n as u8; 160]);
-    (packet, sequence)
-}
-
-/// A publisher's packet of an encoding, plain.
-pub fn video_packet(rid: u8, ssrc: u32, sequence: u16, time: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x90, 102 | u8::from(marker) << 7];
-    packet.extend_from_slice(&sequence.to_be_bytes());
-    packet.extend_from_slice(&time.to_be_bytes());
-    packet.extend_from_slice(&ssrc.to_be_bytes());
-    packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, b'0', 0x30, rid]);
-    packet.extend_from_slice(payload);
-    packet
-}
-
-/// One encoding of a virtual camera: frames of several packets, a keyframe every `gop` frames.
-pub struct Stream {
-    pub rid: &'static str,
-    pub ssrc: u32,
-    pub sequence: u64,
-    pub time: u32,
-    pub frame: u32,
-    pub gop: u32,
-    pub packets_per_frame: usize,
-}
-
-impl Stream {
-    pub fn new(rid: &'static str, ssrc: u32) -> Self {
-        Self { rid, ssrc, sequence: 65_500, time: 1_000_000, frame: 0, gop: 50, packets_per_frame: 3 }
-    }
-
-    /// The next frame's packets, plain, with their indices. A payload's bytes 2 to 6 hold the frame's number.
-    pub fn next_frame(&mut self) -> Vec<(Vec<u8>, u64)> {
-        let is_key = self.frame.is_multiple_of(self.gop);
-        let mut packets = Vec::new();
-        let number = self.frame.to_be_bytes();
-        let body = |first: &[u8], len: usize| {
-            let mut payload = first.to_vec();
-            payload.extend_from_slice(&number);
-            payload.resize(len, 0xab);
-            payload
-        };
-        let mut payloads = Vec::new();
-        if is_key {
-            payloads.push(vec![24, 0, 4, 0x67, 1, 2, 3, 0, 2, 0x68, 4]);
-        }
-        let kind = if is_key { 5 } else { 1 };
-        let fragments = if is_key { 40 } else { self.packets_per_frame };
-        for i in 0..fragments {
-            let start = if i == 0 {
-                0x80
-            } else if i + 1 == fragments {
-                0x40
-            } else {
-                0
-            };
-            let len = if i + 1 == fragments { 500 } else { 1100 };
-            payloads.push(body(&[0x7c, start | kind], len));
-        }
-        let count = payloads.len();
-        for (i, payload) in payloads.into_iter().enumerate() {
-            packets.push((self.packet(i + 1 == count, &payload), self.sequence));
-            self.sequence += 1;
-        }
-        self.frame += 1;
-        self.time = self.time.wrapping_add(3600);
-        packets
-    }
-
-    fn packet(&self, marker: bool, payload: &[u8]) -> Vec<u8> {
-        video_packet(self.rid.as_bytes()[0], self.ssrc, self.sequence as u16, self.time, marker, payload)
-    }
-
-    /// Sends a frame and lets 40 ms pass.
-    pub fn play(&mut self, net: &mut Net, publisher: usize, frames: usize) {
-        for _ in 0..frames {
-            for (packet, index) in self.next_frame() {
-                net.peer(publisher).send_rtp(&packet, index);
-            }
-            net.run(Duration::from_millis(40));
-        }
     }
 }
