@@ -103,6 +103,11 @@ impl Ring {
         self.packet(self.gop?)
     }
 
+    /// Index of the oldest packet.
+    pub fn begin(&self) -> u64 {
+        self.first
+    }
+
     /// Index after the newest packet.
     pub fn end(&self) -> u64 {
         self.first + self.slots.len() as u64

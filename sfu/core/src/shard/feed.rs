@@ -140,6 +140,10 @@ impl Shard {
         let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
         let (pace, most) = self.pace(viewer, encoding);
         let Some(Feed::CatchingUp { next }) = self.slot(at).map(|slot| slot.feed) else { return false };
+        // A burst may take so long that a later GOP has come, and what is next is held no more.
+        if next < self.encodings[encoding].ring.begin() && self.begin(at, encoding) {
+            return true;
+        }
         let held = &mut self.encodings[encoding];
         let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(most).cloned().collect();
         let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
