@@ -390,6 +390,21 @@ fn a_viewer_that_lost_the_picture_gets_the_cached_gop_again() {
 }
 
 #[test]
+fn a_burst_that_a_later_gop_overtakes_begins_with_that_one() {
+    let mut net = Net::new(1, 23);
+    let publisher = net.publisher(0);
+    let watching = net.viewer(0, "h");
+    let mut stream = Stream { gop: 125, packets_per_frame: 6, ..Stream::new("h", SSRC) };
+    stream.play(&mut net, publisher, 122);
+    let viewer = net.viewer(0, "h");
+    stream.play(&mut net, publisher, 50);
+    let packets = net.peer(viewer).packets.clone();
+    let gaps = packets.windows(2).filter(|pair| pair[1].header.sequence != pair[0].header.sequence.wrapping_add(1));
+    assert_eq!(gaps.count(), 0, "no sequence number stands for a packet that nobody holds any more");
+    assert_eq!(packets.last().map(|p| &p.payload), net.peer(watching).packets.last().map(|p| &p.payload), "it caught up");
+}
+
+#[test]
 fn nobody_is_shown_more_than_granted() {
     let mut net = Net::new(2, 20);
     let publisher = net.publisher_of(0, &["h"]);
