@@ -401,7 +401,11 @@ fn a_burst_that_a_later_gop_overtakes_begins_with_that_one() {
     let packets = net.peer(viewer).packets.clone();
     let gaps = packets.windows(2).filter(|pair| pair[1].header.sequence != pair[0].header.sequence.wrapping_add(1));
     assert_eq!(gaps.count(), 0, "no sequence number stands for a packet that nobody holds any more");
-    assert_eq!(packets.last().map(|p| &p.payload), net.peer(watching).packets.last().map(|p| &p.payload), "it caught up");
+    assert_eq!(
+        packets.last().map(|p| &p.payload),
+        net.peer(watching).packets.last().map(|p| &p.payload),
+        "it caught up"
+    );
 }
 
 #[test]
