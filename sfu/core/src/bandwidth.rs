@@ -57,7 +57,7 @@ const QUEUE: Duration = Duration::from_millis(250);
 /// ... for which this share of what is sent remains.
 const WITH_QUEUE: f64 = 0.7;
 /// Pause after a step down or a probe in vain: at first, and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(8));
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
 /// Pause after a probe that reached its goal.
 const AFTER_PROBE: Duration = Duration::from_secs(1);
 /// How much more is sent each second to a receiver that gives no estimate, after its rate was lowered.
