@@ -76,8 +76,13 @@ pub fn allocate(rate: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> A
         }
     }
     if missing.is_none() {
+        let mut denied = None;
         for at in &order {
-            let Demand { candidates, shown, .. } = &demands[*at];
+            let Demand { candidates, shown, priority } = &demands[*at];
+            // Nobody has a larger picture while somebody before it waits for one.
+            if denied.is_some_and(|before| *priority < before) {
+                continue;
+            }
             let given = candidates[0].rate;
             let larger = candidates[1..].iter().rev();
             let without = total - given;
@@ -86,6 +91,7 @@ pub fn allocate(rate: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> A
             slots[*at] = Allotted::UpTo(best.rank);
             total = without + best.rate;
             let next = candidates.iter().find(|c| c.rank > best.rank);
+            denied = denied.or(next.map(|_| *priority));
             missing = missing.or(next.map(|next| next.rate.saturating_sub(best.rate)));
         }
     }

@@ -50,6 +50,14 @@ fn what_is_shown_stays_where_it_would_not_begin() {
 }
 
 #[test]
+fn no_slot_keeps_a_larger_picture_while_one_before_it_waits_for_its_own() {
+    let demands = [demand(0, Some(2)), demand(1, Some(0))];
+    let slots = allocate(2_550_000, 0, true, &demands).slots;
+    assert_eq!(slots[..], [Allotted::UpTo(0), Allotted::UpTo(0)], "a margin is missing for the second one");
+    assert_eq!(allocate(2_700_000, 0, true, &demands).slots[..], [Allotted::UpTo(0), Allotted::UpTo(2)]);
+}
+
+#[test]
 fn a_slot_without_a_picture_takes_nothing() {
     let mut demands = wall(Some(0));
     demands[4].candidates.clear();
