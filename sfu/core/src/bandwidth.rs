@@ -30,11 +30,6 @@ const BETA: f64 = 0.85;
 const DOUBT: Duration = Duration::from_millis(1500);
 /// Share of packets lost from which on the network is too small, and not just poor (draft-ietf-rmcat-gcc-02, section 6).
 const TOO_LOSSY: f32 = 0.1;
-/// Share of packets lost that is a full link where the estimate, below what is sent, has not risen for so long; and what
-/// remains then.
-const SOME_LOSS: f32 = 0.02;
-const STUCK: Duration = Duration::from_millis(1500);
-const WITH_SOME_LOSS: f64 = 0.9;
 /// Reports speak of the time before a reaction to the one before them, until so long after it.
 const REACTION: Duration = Duration::from_millis(1500);
 /// A probe sends so many times what the step before it did.
@@ -75,8 +70,7 @@ pub struct Bandwidth {
     highest: u64,
     sent: Sent,
     first: Option<Instant>,
-    /// When the estimate last rose and fell, and when the rate was last lowered.
-    rose: Option<Instant>,
+    /// When the estimate last fell, and when the rate was last lowered.
     fell: Option<Instant>,
     lowered: Option<Instant>,
     /// It was lowered to the estimate.
@@ -148,7 +142,6 @@ impl Bandwidth {
             highest: 0,
             sent: Sent::default(),
             first: None,
-            rose: None,
             fell: None,
             lowered: None,
             by_estimate: false,
@@ -188,9 +181,6 @@ impl Bandwidth {
         if before == UNLIMITED {
             self.rate = START.max(sending);
         }
-        if has_risen {
-            self.rose = Some(now);
-        }
         if has_fallen {
             self.fell = Some(now);
             let is_clear = last.is_none() || (is_low && estimate < share(self.highest, CLEAR_FALL));
@@ -222,12 +212,6 @@ impl Bandwidth {
         } else if self.lost > TOO_LOSSY && sending > 0 && !self.is_reacting(now) {
             // What is sent beyond the rate, to repair, is what has to stop first.
             self.lower(now, share(sending.min(before), 1.0 - f64::from(self.lost) / 2.0));
-        } else if self.lost > SOME_LOSS
-            && self.is_stuck(now, sending)
-            && !self.was_probing(now)
-            && !self.is_reacting(now)
-        {
-            self.lower(now, share(sending.min(before), WITH_SOME_LOSS));
         }
         self.rate != before
     }
@@ -315,11 +299,6 @@ impl Bandwidth {
     /// Whether the rate was lowered so lately that what is reported may be the time before it.
     fn is_reacting(&self, now: Instant) -> bool {
         self.lowered.is_some_and(|at| now < at + REACTION)
-    }
-
-    fn is_stuck(&self, now: Instant, sending: u64) -> bool {
-        let is_below = self.estimate.is_some_and(|estimate| estimate < sending);
-        is_below && self.rose.is_some_and(|at| now >= at + STUCK)
     }
 
     /// Whether what is reported may be what a probe did.

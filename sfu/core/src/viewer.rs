@@ -18,7 +18,7 @@ const RTX_PER_SECOND: u32 = 2000;
 /// ... and no more than this share of what its network is taken to carry, the second where that is little more than needed.
 const RTX_SHARES: (f64, f64) = (0.3, 0.1);
 /// ... but so many in any case.
-const LEAST_RTX: u32 = 5;
+const LEAST_RTX: u32 = 20;
 /// A packet, in bits.
 const PACKET: f64 = 9600.0;
 /// How long a picture waits for its sound, at least: what a browser's jitter buffer and output hold of sound (in Chromium
