@@ -11,7 +11,8 @@ mod net;
 
 use fuzz::{Step, steps};
 use libfuzzer_sys::fuzz_target;
-use net::{Net, Stream};
+use net::Net;
+use net::streams::Stream;
 use sfu_core::ice::Credentials;
 use sfu_core::rtp::Header;
 use sfu_core::{Arena, CameraKey, Change, Input, Notice, Output, PeerId, SlotId, Ssrc, Subscription};

@@ -4,7 +4,8 @@ mod net;
 mod simulation;
 
 use net::peer::Packet;
-use net::{Net, SSRC, Stream};
+use net::streams::Stream;
+use net::{Net, SSRC};
 use sfu_core::{Input, SlotId, SlotState, Ssrc, rtcp};
 use simulation::camera::{Camera, FRAME, Part, rate_of};
 use simulation::{ONE, RTX, WALL, Wish, cameras, change, network, play, remb};

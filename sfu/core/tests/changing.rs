@@ -3,7 +3,8 @@
 
 mod net;
 
-use net::{CAMERA, Net, SSRC, STEP, Stream};
+use net::streams::Stream;
+use net::{CAMERA, Net, SSRC, STEP};
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::{CameraKey, Change, ClockPair, Input, PeerId, SlotId, SlotState, Ssrc, Subscription};
 use std::time::Duration;

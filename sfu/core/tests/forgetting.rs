@@ -2,7 +2,8 @@
 
 mod net;
 
-use net::{Net, SSRC, Stream};
+use net::streams::Stream;
+use net::{Net, SSRC};
 use sfu_core::{CameraKey, Input, PeerId, SlotId, Ssrc};
 use std::time::Duration;
 

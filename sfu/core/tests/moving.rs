@@ -2,7 +2,8 @@
 
 mod net;
 
-use net::{Net, SSRC, Stream};
+use net::streams::Stream;
+use net::{Net, SSRC};
 use sfu_core::ice::Credentials;
 use sfu_core::{Input, PeerId};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 
 mod net;
 
-use net::{CAMERA, Net, SSRC, Stream};
+use net::streams::Stream;
+use net::{CAMERA, Net, SSRC};
 use sfu_core::{CameraKey, SlotId, SlotState};
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 
 mod net;
 
-use net::{CAMERA, Net, SSRC, Stream, sound_packet};
+use net::streams::{Stream, sound_packet};
+use net::{CAMERA, Net, SSRC};
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::rtp::Header;
 use sfu_core::{CameraKey, ClockPair, SlotId, SlotState, Ssrc, Track};

@@ -2,7 +2,8 @@
 
 mod net;
 
-use net::{CAMERA, Net, SSRC, Stream};
+use net::streams::Stream;
+use net::{CAMERA, Net, SSRC};
 use sfu_core::{Ended, Input, Notice, PeerId, ShardId, ShardMessage, rtcp};
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,14 +1,12 @@
 //! A virtual network: shards and peers in virtual time, with seeded loss.
-#![allow(dead_code, unreachable_pub, unused_imports, missing_docs)] // each test file uses its part
+#![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses its part
 #![allow(clippy::print_stdout)] // a failed test tells its seed
 
 pub mod offers;
 pub mod peer;
 pub mod streams;
 
-use loadtest::impairment::{Fate, Line, Link};
-use offers::audio;
-pub use offers::{publish_offer, session_offer, view_offer, wall_offer};
+use offers::{audio, publish_offer, session_offer, view_offer, wall_offer};
 use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
@@ -22,7 +20,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub use streams::{Stream, sound_packet, video_packet};
 
 pub const STEP: Duration = Duration::from_millis(1);
 pub const CAMERA: CameraKey = CameraKey(0);
@@ -49,10 +46,18 @@ pub struct Net {
     ways: Vec<Option<Way>>,
 }
 
-/// A line between a peer and its shard.
+/// What becomes of datagrams of so many bytes that come `at`, since it was laid: when each arrives, if it does.
+pub trait Line {
+    /// From the peer.
+    fn up(&mut self, at: Duration, bytes: usize) -> Option<Duration>;
+    /// To the peer.
+    fn down(&mut self, at: Duration, bytes: usize) -> Option<Duration>;
+}
+
+/// A line between a peer and its shard, and what is under way.
 struct Way {
     began: Instant,
-    line: Line,
+    line: Box<dyn Line>,
     up: Held,
     down: Held,
     /// What the peer was sent: when, and how many bytes.
@@ -63,9 +68,16 @@ struct Way {
 type Held = VecDeque<(Instant, Vec<u8>)>;
 
 impl Way {
-    fn pass(began: Instant, now: Instant, link: &mut Link, held: &mut Held, datagram: &[u8]) {
-        if let Fate::Arrives(after) = link.pass(now - began, datagram.len()) {
-            held.push_back((began + after, datagram.to_vec()));
+    fn send_up(&mut self, now: Instant, datagram: Vec<u8>) {
+        if let Some(after) = self.line.up(now - self.began, datagram.len()) {
+            self.up.push_back((self.began + after, datagram));
+        }
+    }
+
+    fn send_down(&mut self, now: Instant, datagram: &[u8]) {
+        self.sent.push((now - self.began, datagram.len()));
+        if let Some(after) = self.line.down(now - self.began, datagram.len()) {
+            self.down.push_back((self.began + after, datagram.to_vec()));
         }
     }
 }
@@ -110,8 +122,8 @@ impl Net {
     }
 
     /// From now on a peer's datagrams take this line.
-    pub fn lay(&mut self, at: usize, line: Line) {
-        let (up, down) = (VecDeque::new(), VecDeque::new());
+    pub fn lay(&mut self, at: usize, line: impl Line + 'static) {
+        let (line, up, down) = (Box::new(line), VecDeque::new(), VecDeque::new());
         self.ways[at] = Some(Way { began: self.now, line, up, down, sent: Vec::new() });
     }
 
@@ -326,13 +338,13 @@ impl Net {
     /// What a peer sends, and what is under way from and to it.
     fn travel(&mut self, at: usize) {
         let now = self.now;
-        let Some(Way { began, line, up, down, .. }) = &mut self.ways[at] else { return self.push(at) };
+        let Some(way) = &mut self.ways[at] else { return self.push(at) };
         let (shard, peer) = &mut self.peers[at];
         let (shard, from) = (*shard, peer.address);
         for datagram in std::mem::take(&mut peer.out) {
-            Way::pass(*began, now, &mut line.up, up, &datagram);
+            way.send_up(now, datagram);
         }
-        while let Some(datagram) = arrived(down, now) {
+        while let Some(datagram) = arrived(&mut way.down, now) {
             peer.receive(now, &datagram);
         }
         while let Some(datagram) = self.ways[at].as_mut().and_then(|way| arrived(&mut way.up, now)) {
@@ -391,10 +403,7 @@ impl Net {
         let now = self.now;
         let Some(at) = self.peers.iter().position(|(_, peer)| peer.address == to) else { return };
         match &mut self.ways[at] {
-            Some(Way { began, line, down, sent, .. }) => {
-                sent.push((now - *began, packet.len()));
-                Way::pass(*began, now, &mut line.down, down, packet);
-            }
+            Some(way) => way.send_down(now, packet),
             None => self.peers[at].1.receive(now, packet),
         }
     }

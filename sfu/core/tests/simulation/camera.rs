@@ -1,13 +1,14 @@
 //! A camera whose frames have sizes as an encoder makes them: by chance, keyframes some five times as large as others.
 
-use crate::net::{Net, video_packet};
+use crate::net::Net;
+use crate::net::streams::video_packet;
 use sfu_core::rtcp;
 use sfu_core::{ClockPair, Ssrc};
 
 /// From one frame to the next, in milliseconds.
-pub const FRAME: u64 = 40;
+pub(crate) const FRAME: u64 = 40;
 /// From one keyframe to the next, in frames.
-pub const GOP: u32 = 50;
+pub(crate) const GOP: u32 = 50;
 /// Most payload of a packet.
 const PACKET: usize = 1100;
 /// What the model writes into a payload.
@@ -17,15 +18,15 @@ const KEYFRAME: f64 = 5.0;
 
 /// What stands in a packet of a camera: which part of which frame it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
-    pub is_key: bool,
+pub(crate) struct Part {
+    pub(crate) is_key: bool,
     /// `h` or `l`.
-    pub rid: u8,
+    pub(crate) rid: u8,
     /// Of the frame, counted since the camera began.
-    pub frame: u32,
+    pub(crate) frame: u32,
     /// Which of how many packets.
-    pub number: u16,
-    pub of: u16,
+    pub(crate) number: u16,
+    pub(crate) of: u16,
 }
 
 impl Part {
@@ -39,7 +40,7 @@ impl Part {
         payload
     }
 
-    pub fn read(payload: &[u8]) -> Self {
+    pub(crate) fn read(payload: &[u8]) -> Self {
         let two = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
         let frame = u32::from(two(7)) << 16 | u32::from(two(9));
         Self { is_key: payload[1] & 0x1f == 5, rid: payload[2], frame, number: two(3), of: two(5) }
@@ -59,22 +60,22 @@ struct Encoding {
 }
 
 /// See the module.
-pub struct Camera {
+pub(crate) struct Camera {
     publisher: usize,
     encodings: Vec<Encoding>,
     /// Frames so far.
-    pub frame: u32,
+    pub(crate) frame: u32,
     chance: fastrand::Rng,
 }
 
 /// What an encoding takes on average, in bit/s of payload.
-pub fn rate_of(rid: &str) -> f64 {
+pub(crate) fn rate_of(rid: &str) -> f64 {
     if rid == "h" { 2_000_000.0 } else { 500_000.0 }
 }
 
 impl Camera {
     /// Of such encodings, published by that peer.
-    pub fn new(publisher: usize, rids: &[&'static str], seed: u64) -> Self {
+    pub(crate) fn new(publisher: usize, rids: &[&'static str], seed: u64) -> Self {
         let mut chance = fastrand::Rng::with_seed(seed);
         let encoding = |(n, rid): (usize, &&'static str)| Encoding {
             rid,
@@ -89,7 +90,7 @@ impl Camera {
     }
 
     /// Sends an encoding, from a keyframe on, or no more.
-    pub fn send(&mut self, rid: &str, is_sent: bool) {
+    pub(crate) fn send(&mut self, rid: &str, is_sent: bool) {
         let frame = self.frame;
         for encoding in self.encodings.iter_mut().filter(|encoding| encoding.rid == rid) {
             (encoding.is_sent, encoding.phase) = (is_sent, frame % GOP);
@@ -97,7 +98,7 @@ impl Camera {
     }
 
     /// Sends the next frame of each encoding, and now and then its clock.
-    pub fn play(&mut self, net: &mut Net) {
+    pub(crate) fn play(&mut self, net: &mut Net) {
         let (frame, time) = (self.frame, 1_000_000 + self.frame * FRAME as u32 * 90);
         for encoding in self.encodings.iter_mut().filter(|encoding| encoding.is_sent) {
             let is_key = frame % GOP == encoding.phase;

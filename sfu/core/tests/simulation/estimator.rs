@@ -31,7 +31,7 @@ enum Usage {
 }
 
 /// See the module.
-pub struct Estimator {
+pub(crate) struct Estimator {
     groups: Groups,
     trend: Trend,
     detector: Detector,
@@ -43,7 +43,7 @@ pub struct Estimator {
 
 impl Estimator {
     /// With so long a round trip.
-    pub fn new(round_trip: f64) -> Self {
+    pub(crate) fn new(round_trip: f64) -> Self {
         Self {
             groups: Groups::default(),
             trend: Trend::new(),
@@ -56,12 +56,12 @@ impl Estimator {
     }
 
     /// What it tells beside its reports.
-    pub fn estimate(&self) -> Option<u64> {
+    pub(crate) fn estimate(&self) -> Option<u64> {
         self.told.map(|(_, rate)| rate as u64)
     }
 
     /// A packet of so many bytes arrives, which left at `sent`, in 6.18 fixed point seconds. Returns what it tells now.
-    pub fn packet(&mut self, now: f64, sent: u32, bytes: u64) -> Option<u64> {
+    pub(crate) fn packet(&mut self, now: f64, sent: u32, bytes: u64) -> Option<u64> {
         if self.arrived.back().is_some_and(|(at, _)| now - at > PAUSE) {
             (self.groups, self.trend, self.detector) = (Groups::default(), Trend::new(), Detector::new());
         }

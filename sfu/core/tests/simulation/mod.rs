@@ -1,14 +1,13 @@
 //! A viewer as Chromium is one, before cameras and behind a network, in virtual time: what it sees and what it tells.
-#![allow(dead_code, unreachable_pub, missing_docs)] // as the virtual network
 
-pub mod camera;
+pub(crate) mod camera;
 mod estimator;
 mod screen;
 
-use crate::net::{Net, rid};
+use crate::net::{Line, Net, rid};
 use camera::{Camera, rate_of};
 use estimator::Estimator;
-use loadtest::impairment::{Conditions, Fate, Impairment, Step};
+use loadtest::impairment::{self, Conditions, Fate, Impairment, Step};
 use rtc_rtcp::packet::marshal;
 use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use screen::Screen;
@@ -23,33 +22,51 @@ const REPORTER: Ssrc = Ssrc(1);
 /// Cameras play so long before anybody watches.
 const WARM_UP: Duration = Duration::from_secs(4);
 /// Of retransmissions.
-pub const RTX: u8 = 103;
+pub(crate) const RTX: u8 = 103;
 
 /// What a slot is to show: the largest encoding, and its priority.
-pub type Wish = (&'static str, u8);
+pub(crate) type Wish = (&'static str, u8);
 
 /// One large picture.
-pub const ONE: &[Wish] = &[("h", 0)];
+pub(crate) const ONE: &[Wish] = &[("h", 0)];
 /// A wall of nine cameras, the one in the middle large and first.
-pub const WALL: &[Wish] = &[("l", 0), ("l", 0), ("l", 0), ("l", 0), ("h", 1), ("l", 0), ("l", 0), ("l", 0), ("l", 0)];
+pub(crate) const WALL: &[Wish] =
+    &[("l", 0), ("l", 0), ("l", 0), ("l", 0), ("h", 1), ("l", 0), ("l", 0), ("l", 0), ("l", 0)];
 
 /// What came of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Pictures shown, of what the link carries of the wishes, in percent of the bits.
-    pub utilisation: f64,
+    pub(crate) utilisation: f64,
     /// Of the time that slots are not told to be paused, in percent.
-    pub freeze: f64,
+    pub(crate) freeze: f64,
     /// Of the time of all slots, in percent.
-    pub paused: f64,
+    pub(crate) paused: f64,
     /// Of all slots together.
-    pub switches_per_minute: f64,
+    pub(crate) switches_per_minute: f64,
     /// In the link's queue until they have left it, in milliseconds.
     pub wait_p95: f64,
 }
 
+impl Line for impairment::Line {
+    fn up(&mut self, at: Duration, bytes: usize) -> Option<Duration> {
+        arrival(self.up.pass(at, bytes))
+    }
+
+    fn down(&mut self, at: Duration, bytes: usize) -> Option<Duration> {
+        arrival(self.down.pass(at, bytes))
+    }
+}
+
+fn arrival(fate: Fate) -> Option<Duration> {
+    match fate {
+        Fate::Arrives(at) => Some(at),
+        Fate::Dropped | Fate::Lost => None,
+    }
+}
+
 /// Reads a network that the load test's relay plays.
-pub fn network(name: &str) -> Impairment {
+pub(crate) fn network(name: &str) -> Impairment {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../loadtest/networks/{name}.yaml"));
     let network: Impairment = settings::load(&file).expect("a network");
     network.check().expect("a sound network");
@@ -57,7 +74,7 @@ pub fn network(name: &str) -> Impairment {
 }
 
 /// Watches over a network for so long; a viewer that is silent tells nothing of how it receives.
-pub fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bool) -> Figures {
+pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bool) -> Figures {
     let mut net = Net::new(1, network.seed);
     let mut cameras = cameras(&mut net, wishes, network.seed);
     let viewer = net.wall(0, wishes.len());
@@ -79,7 +96,7 @@ pub fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bo
 }
 
 /// A camera for each wish, which sends what may be shown of it.
-pub fn cameras(net: &mut Net, wishes: &[Wish], seed: u64) -> Vec<Camera> {
+pub(crate) fn cameras(net: &mut Net, wishes: &[Wish], seed: u64) -> Vec<Camera> {
     let mut cameras = Vec::new();
     for (n, (max, _)) in wishes.iter().enumerate() {
         let rids: &[&'static str] = if *max == "h" { &["h", "l"] } else { &["l"] };
@@ -90,7 +107,7 @@ pub fn cameras(net: &mut Net, wishes: &[Wish], seed: u64) -> Vec<Camera> {
 }
 
 /// What shows cameras in a viewer's slots, each in one.
-pub fn change(at: usize, wishes: &[Wish]) -> Change {
+pub(crate) fn change(at: usize, wishes: &[Wish]) -> Change {
     let wish = |(n, (max, priority)): (usize, &Wish)| {
         let subscription = Subscription { camera: CameraKey(n as u32), max: rid(max), priority: *priority };
         (SlotId::Video(n as u8), Some(subscription))
@@ -99,7 +116,7 @@ pub fn change(at: usize, wishes: &[Wish]) -> Change {
 }
 
 /// A millisecond; cameras send in turn.
-pub fn step(net: &mut Net, cameras: &mut [Camera], ms: u64) {
+pub(crate) fn step(net: &mut Net, cameras: &mut [Camera], ms: u64) {
     for (n, camera) in cameras.iter_mut().enumerate() {
         if ms % camera::FRAME == n as u64 * 4 {
             camera.play(net);
@@ -120,10 +137,7 @@ fn wait_p95(network: &Impairment, sent: &[(Duration, usize)]) -> Duration {
     let queue = |down: Conditions| Conditions { delay, jitter, loss_percent: 0.0, ..down };
     let steps = network.steps.iter().map(|step| Step { down: step.down.map(queue), ..step.clone() }).collect();
     let mut link = Impairment { steps, ..network.clone() }.line(0).down;
-    let wait = |(at, bytes): &(Duration, usize)| match link.pass(*at, *bytes) {
-        Fate::Arrives(left) => Some(left - *at),
-        Fate::Dropped | Fate::Lost => None,
-    };
+    let wait = |(at, bytes): &(Duration, usize)| arrival(link.pass(*at, *bytes)).map(|left| left - *at);
     let mut waits: Vec<Duration> = sent.iter().filter_map(wait).collect();
     waits.sort_unstable();
     waits.get(waits.len() * 95 / 100).copied().unwrap_or_default()
@@ -278,7 +292,7 @@ impl Viewer {
 }
 
 /// What a receiver can take (draft-alvestrand-rmcat-remb-03), in bit/s.
-pub fn remb(estimate: u64) -> Vec<u8> {
+pub(crate) fn remb(estimate: u64) -> Vec<u8> {
     let remb = ReceiverEstimatedMaximumBitrate { sender_ssrc: REPORTER.0, bitrate: estimate as f32, ssrcs: Vec::new() };
     marshal(&[Box::new(remb)]).expect("well-formed").to_vec()
 }

@@ -34,7 +34,7 @@ struct Missed {
 
 /// See the module. Sequence numbers are extended by their roll-overs.
 #[derive(Default)]
-pub struct Screen {
+pub(crate) struct Screen {
     highest: Option<u64>,
     /// By the sequence numbers of their first packets.
     frames: BTreeMap<u64, Frame>,
@@ -49,19 +49,19 @@ pub struct Screen {
     /// Packets since the last report, and the highest sequence number in it.
     received: u64,
     reported: Option<u64>,
-    pub seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 /// What was seen.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Since when the last frame stands; `None` before the first, and while the slot is told to be paused.
     since: Option<Instant>,
     paused_since: Option<Instant>,
-    pub frozen: Duration,
-    pub paused: Duration,
-    pub bytes: u64,
-    pub switches: u64,
+    pub(crate) frozen: Duration,
+    pub(crate) paused: Duration,
+    pub(crate) bytes: u64,
+    pub(crate) switches: u64,
 }
 
 impl Seen {
@@ -80,7 +80,7 @@ impl Seen {
     }
 
     /// The slot is told to be paused, or no more.
-    pub fn pause(&mut self, now: Instant, is_paused: bool) {
+    pub(crate) fn pause(&mut self, now: Instant, is_paused: bool) {
         match (self.paused_since, is_paused) {
             (None, true) => {
                 self.gap(now);
@@ -95,7 +95,7 @@ impl Seen {
     }
 
     /// Nothing more is watched.
-    pub fn end(&mut self, now: Instant) {
+    pub(crate) fn end(&mut self, now: Instant) {
         self.gap(now);
         self.since = None;
         if let Some(since) = self.paused_since.take() {
@@ -106,7 +106,7 @@ impl Seen {
 
 impl Screen {
     /// A packet comes; `sequence` is that under which it was sent first.
-    pub fn packet(&mut self, now: Instant, sequence: u16, packet: &Packet, payload: &[u8], is_again: bool) {
+    pub(crate) fn packet(&mut self, now: Instant, sequence: u16, packet: &Packet, payload: &[u8], is_again: bool) {
         let number = self.extend(sequence);
         self.last = Some(now);
         if !is_again {
@@ -160,7 +160,7 @@ impl Screen {
     }
 
     /// What is to be asked for now.
-    pub fn ask(&mut self, now: Instant, round_trip: Duration) -> Vec<u16> {
+    pub(crate) fn ask(&mut self, now: Instant, round_trip: Duration) -> Vec<u16> {
         self.missed.retain(|_, missed| missed.asks < ASKS);
         let is_due = |missed: &Missed| missed.last.is_none_or(|at| now >= at + round_trip);
         let due = self.missed.iter_mut().filter(|(_, missed)| is_due(missed));
@@ -172,7 +172,7 @@ impl Screen {
     }
 
     /// Whether a keyframe is to be asked for now.
-    pub fn needs_keyframe(&mut self, now: Instant) -> bool {
+    pub(crate) fn needs_keyframe(&mut self, now: Instant) -> bool {
         let is_active = self.last.is_some_and(|at| now < at + ACTIVE);
         let stands = self.shown.is_some_and(|at| now >= at + NO_FRAME);
         let needs = is_active && stands && self.asked.is_none_or(|at| now >= at + AGAIN);
@@ -183,7 +183,7 @@ impl Screen {
     }
 
     /// The share lost since the last report, in 1/256, and the highest sequence number; `None` when nothing comes.
-    pub fn report(&mut self, now: Instant) -> Option<(u8, u64)> {
+    pub(crate) fn report(&mut self, now: Instant) -> Option<(u8, u64)> {
         let highest = self.highest.filter(|_| self.last.is_some_and(|at| now < at + 2 * ACTIVE))?;
         let expected = highest - self.reported.replace(highest)?;
         let lost = expected.saturating_sub(std::mem::take(&mut self.received));
