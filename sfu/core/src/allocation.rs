@@ -1,7 +1,8 @@
 //! Which encoding each slot of a viewer gets of what its network carries.
 //!
 //! Sound first, then the smallest encoding of each slot, then larger ones; in the order of the slots' priorities, and of
-//! what they wish. Where not even the smallest ones fit, slots pause, the last in that order first; the first of all never does.
+//! what they wish. Where not even the smallest ones fit, slots pause, the last in that order first; the first of all never
+//! does.
 //!
 //! Invariants: what is shown already stays while it fits; what is not begins only with a margin; nobody gets a larger
 //! encoding while another slot pauses.

@@ -133,11 +133,11 @@ fn share(rate: u64, of: f64) -> u64 {
     (rate as f64 * of) as u64
 }
 
-impl Bandwidth {
-    /// Of a network of which nothing is known; `has_estimate` says whether its receiver agreed to give one.
-    pub fn new(has_estimate: bool) -> Self {
+/// Of a network of which nothing is known.
+impl Default for Bandwidth {
+    fn default() -> Self {
         Self {
-            rate: if has_estimate { START } else { UNLIMITED },
+            rate: START,
             estimate: None,
             highest: 0,
             sent: Sent::default(),
@@ -158,7 +158,9 @@ impl Bandwidth {
             raised: None,
         }
     }
+}
 
+impl Bandwidth {
     /// What the network is taken to carry, in bit/s.
     pub fn rate(&self) -> u64 {
         self.rate

@@ -115,9 +115,7 @@ impl Viewer {
         let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
         let audio = media.audio.as_ref().map(sound);
         let (rtx, bursts) = (Allowance::default(), Allowance::default());
-        // Whoever takes pictures was offered to give an estimate, in the answer.
-        let bandwidth = Bandwidth::new(true);
-        let path = Path::default();
+        let (path, bandwidth) = (Path::default(), Bandwidth::default());
         let (to, sealer, playing, total, next_chunk) = (None, None, None, 0, now);
         Self { slots, audio, to, sealer, playing, total, next_chunk, path, bandwidth, rtx, bursts }
     }

@@ -16,7 +16,7 @@ struct Viewer {
 
 impl Viewer {
     fn new() -> Self {
-        Self { bandwidth: Bandwidth::new(true), now: Instant::now(), sent: 0 }
+        Self { bandwidth: Bandwidth::default(), now: Instant::now(), sent: 0 }
     }
 
     /// Sends `rate` bit/s, and what a probe needs beside it, until the next report.
@@ -57,7 +57,6 @@ fn a_receiver_that_gives_no_estimate_sets_no_limit() {
     viewer.bandwidth.visit(viewer.now, viewer.sent);
     viewer.bandwidth.visit(viewer.now + Duration::from_secs(9), viewer.sent);
     assert_eq!(viewer.bandwidth.rate(), u64::MAX);
-    assert_eq!(Bandwidth::new(false).rate(), u64::MAX);
 }
 
 #[test]

@@ -76,27 +76,27 @@ impl Shard {
     /// The next chunk of everybody's burst. Encodings that got nowhere are first the next time.
     pub(super) fn continue_bursts(&mut self) {
         self.next_burst = self.now + BURST_INTERVAL;
-        let mut served = Vec::new();
+        let (mut waiting, mut served) = (Vec::new(), Vec::new());
         for encoding in std::mem::take(&mut self.catching_up) {
             let mut has_sent = false;
             for at in self.encodings[encoding].joining.clone() {
                 has_sent |= self.catch_up(at, encoding);
             }
-            let joining = &mut self.encodings[encoding].joining;
-            if has_sent && !joining.is_empty() {
-                joining.rotate_left(1);
-            }
-            let mut joining = joining.clone().into_iter();
-            if joining.any(|at| self.slot(at).is_some_and(|s| matches!(s.feed, Feed::CatchingUp { .. }))) {
+            let mut joining = self.encodings[encoding].joining.clone();
+            if joining.iter().any(|at| self.slot(*at).is_some_and(|s| matches!(s.feed, Feed::CatchingUp { .. }))) {
                 if has_sent {
+                    joining.rotate_left(1);
+                    self.encodings[encoding].joining = joining;
                     served.push(encoding);
-                } else if !self.catching_up.contains(&encoding) {
-                    self.catching_up.push(encoding);
+                } else {
+                    waiting.push(encoding);
                 }
             }
         }
-        served.retain(|encoding| !self.catching_up.contains(encoding));
-        self.catching_up.extend(served);
+        // Those that began meanwhile stand there already.
+        let others = waiting.into_iter().chain(served).filter(|encoding| !self.catching_up.contains(encoding));
+        let others: Vec<usize> = others.collect();
+        self.catching_up.extend(others);
     }
 
     fn is_tight(&mut self, place: u32) -> bool {

@@ -37,7 +37,9 @@ impl Shard {
                 Feedback::Nack { ssrc, sequences } => {
                     if let Some(at) = self.slot_of(place, ssrc) {
                         let now = self.now;
-                        self.viewer(place).into_iter().for_each(|viewer| viewer.missed(now, sequences.len()));
+                        if let Some(viewer) = self.viewer(place) {
+                            viewer.missed(now, sequences.len());
+                        }
                         self.retransmit(at, &sequences);
                     }
                 }
