@@ -15,9 +15,10 @@ use net::Net;
 use net::streams::Stream;
 use sfu_core::ice::Credentials;
 use sfu_core::rtp::Header;
-use sfu_core::{Arena, CameraKey, Change, Input, Notice, Output, PeerId, SlotId, Ssrc, Subscription};
+use sfu_core::{
+    Arena, CameraKey, Change, Input, Notice, Output, PeerId, SlotId, Ssrc, Subscription, TransportAddress,
+};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 const PEERS: usize = 3;
@@ -45,7 +46,7 @@ struct Scene {
     sealed: Vec<u8>,
     restarts: u64,
     /// Addresses that proved a password.
-    validated: BTreeSet<SocketAddr>,
+    validated: BTreeSet<TransportAddress>,
 }
 
 impl Scene {
@@ -71,7 +72,7 @@ impl Scene {
 
     fn act(&mut self, step: Step<'_>) {
         let (publisher, viewer, joiner) = (self.publisher, self.viewer, self.joiner);
-        let stranger: SocketAddr = ([203, 0, 113, step.whom % STRANGERS], 1000).into();
+        let stranger = TransportAddress::udp(([203, 0, 113, step.whom % STRANGERS], 1000).into());
         match step.kind % 16 {
             0 => self.wait(Duration::from_millis(8 * u64::from(step.whom))),
             1 => self.outsider(stranger, step.bytes),
@@ -199,13 +200,13 @@ impl Scene {
     }
 
     /// A datagram of somebody who has no keys: no connection that is up may end by it.
-    fn outsider(&mut self, from: SocketAddr, bytes: &[u8]) {
+    fn outsider(&mut self, from: TransportAddress, bytes: &[u8]) {
         for gone in self.receive(from, bytes) {
             assert_eq!(gone, PeerId(self.joiner as u64 + 1), "ended by somebody without its keys");
         }
     }
 
-    fn receive(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<PeerId> {
+    fn receive(&mut self, from: TransportAddress, bytes: &[u8]) -> Vec<PeerId> {
         self.handle(Input::Datagram { from, bytes })
     }
 

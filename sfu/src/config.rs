@@ -36,6 +36,8 @@ pub struct Media {
     pub bind: IpAddr,
     /// UDP port of the first shard, the others follow; 0 takes free ones.
     pub port: u16,
+    /// TCP port of the node, for peers whose network lets no UDP through (RFC 6544); 0 takes a free one.
+    pub tcp_port: u16,
     /// Threads, with a port each; 0 is one a core.
     pub shards: u16,
     /// Addresses that viewers and publishers are told, IPv4 and IPv6; empty: those of the machine's interfaces.
@@ -88,6 +90,7 @@ impl Default for Media {
         Self {
             bind: Ipv6Addr::UNSPECIFIED.into(),
             port: 0,
+            tcp_port: 0,
             shards: 0,
             advertise: Vec::new(),
             socket_buffer: 8 << 20,

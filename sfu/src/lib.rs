@@ -14,6 +14,7 @@ mod node_state;
 mod shard;
 mod socket;
 mod start;
+mod tcp;
 mod viewing;
 
 pub use config::{Config, InvalidConfig, Media};

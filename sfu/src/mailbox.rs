@@ -1,5 +1,6 @@
 //! How the rest of the process reaches a shard's thread: a queue, and a bell that ends the thread's wait for packets.
 
+use crate::tcp::Accepted;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use sfu_core::ice::Credentials;
 use sfu_core::{Change, NewPeer, PeerId, ShardMessage};
@@ -17,6 +18,8 @@ pub(crate) enum Mail {
     },
     Disconnect(PeerId),
     FromShard(ShardMessage),
+    /// A TCP connection that named the shard.
+    Accepted(Accepted),
     /// Say good-bye to all peers and end the thread.
     Stop,
 }

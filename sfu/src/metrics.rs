@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     shards: Vec<SharedFigures>,
     counters: Vec<(IntCounterVec, Read)>,
     connections: IntGaugeVec,
+    tcp_connections: IntGaugeVec,
     process: Process,
     /// Held by who reads: two at once would both add what is new to the counters.
     reading: Mutex<()>,
@@ -36,13 +37,17 @@ type Read = fn(&Figures) -> u64;
 /// Name, help, and where the figure is.
 type Reading = (&'static str, &'static str, Read);
 
-const COUNTERS: [Reading; 20] = [
+const COUNTERS: [Reading; 22] = [
     ("sunroom_sfu_packets_received_total", "RTP packets from publishers.", |f| f.core.packets_in),
     ("sunroom_sfu_packets_sent_total", "RTP packets to viewers, without retransmissions.", |f| f.core.packets_out),
     ("sunroom_sfu_trains_sent_total", "Trains of packets sealed for viewers.", |f| f.core.trains_out),
     ("sunroom_sfu_trains_late_total", "Trains dropped because they had waited for a second.", |f| f.core.trains_late),
     ("sunroom_sfu_trains_dropped_total", "Trains dropped because the socket was full.", |f| f.socket.trains_dropped),
     ("sunroom_sfu_sent_bytes_total", "UDP payload sent.", |f| f.socket.bytes_out),
+    ("sunroom_sfu_tcp_trains_dropped_total", "Trains dropped because a TCP connection was full or gone.", |f| {
+        f.tcp.trains_dropped
+    }),
+    ("sunroom_sfu_tcp_sent_bytes_total", "TCP payload sent.", |f| f.tcp.bytes_out),
     ("sunroom_sfu_retransmissions_total", "RTP packets sent again.", |f| f.core.retransmissions),
     ("sunroom_sfu_nacks_received_total", "Packets that viewers asked for again.", |f| f.core.nacks_in),
     ("sunroom_sfu_nacks_unanswered_total", "Of those, packets not held or over the allowance.", |f| {
@@ -76,8 +81,11 @@ impl Metrics {
         let connections =
             IntGaugeVec::new(Opts::new("sunroom_sfu_connections", "Peer connections, up or coming up."), &["shard"])?;
         registry.register(Box::new(connections.clone()))?;
+        let help = "TCP connections of peers whose network lets no UDP through.";
+        let tcp_connections = IntGaugeVec::new(Opts::new("sunroom_sfu_tcp_connections", help), &["shard"])?;
+        registry.register(Box::new(tcp_connections.clone()))?;
         let process = Process::new(&registry, runtime)?;
-        Ok(Self { registry, shards, counters, connections, process, reading: Mutex::default() })
+        Ok(Self { registry, shards, counters, connections, tcp_connections, process, reading: Mutex::default() })
     }
 
     /// In the Prometheus text format, with so many connections as the node counts them.
@@ -90,6 +98,7 @@ impl Metrics {
                 raise(&counter.with_label_values(&[&label]), read(&figures));
             }
             self.connections.with_label_values(&[&label]).set(figures.connections as i64);
+            self.tcp_connections.with_label_values(&[&label]).set(figures.tcp_connections as i64);
         }
         self.process.look(node_connections);
         let mut text = Vec::new();

@@ -13,8 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
 use sfu_core::sdp::{Local, Offer, SdpError, ViewTerms, restart_fragment};
-use sfu_core::{NewPeer, NewRole, PeerId, Rid, ShardId, Ssrc, Subscription};
-use std::net::SocketAddr;
+use sfu_core::{NewPeer, NewRole, PeerId, Rid, ShardId, Ssrc, Subscription, TransportAddress};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
@@ -27,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(25 * 3600);
 /// A shard, as the node reaches it and peers do.
 pub(crate) struct ShardEnd {
     pub(crate) mailbox: Mailbox,
-    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) candidates: Vec<TransportAddress>,
 }
 
 /// A running media node.
@@ -69,7 +68,7 @@ impl Node {
     pub(crate) fn publish(&self, ask: &Publish) -> Result<Answer, Problem> {
         let offer = Offer::parse(&ask.offer).map_err(|e| problem(&e))?;
         let (peer, shard) = self.admit()?;
-        let ice = Credentials::from_random(&self.random());
+        let ice = Credentials::new(shard, &self.random());
         let (media, answer) = offer.publish(&self.local(&ice, shard), ask.audio).map_err(|e| problem(&e))?;
         let max = ask.max.rank();
         if let Some(rid) = media.encodings.iter().find(|rid| rid.rank() > max) {
@@ -91,7 +90,7 @@ impl Node {
     pub(crate) fn view(self: &Arc<Self>, ask: &View) -> Result<Answer, Problem> {
         let offer = Offer::parse(&ask.offer).map_err(|e| problem(&e))?;
         let (peer, shard) = self.admit()?;
-        let ice = Credentials::from_random(&self.random());
+        let ice = Credentials::new(shard, &self.random());
         let terms = ViewTerms { slots: ask.slots, ssrcs: u32::from_be_bytes(self.random()) };
         let (media, answer) = offer.view(&self.local(&ice, shard), terms).map_err(|e| problem(&e))?;
         let mut viewing = Viewing::new(media.slots.len(), media.audio.is_some());
@@ -121,7 +120,7 @@ impl Node {
     /// Gives a connection new ICE credentials.
     pub(crate) fn restart(&self, id: ConnectionId) -> Result<Restarted, Problem> {
         let connection = self.connection(id)?;
-        let ice = Credentials::from_random(&self.random());
+        let ice = Credentials::new(connection.shard, &self.random());
         let candidates = &self.shards[usize::from(connection.shard.0)].candidates;
         let fragment = restart_fragment(&ice, candidates, &connection.tag);
         self.mail(&connection, Mail::Restart { peer: connection.peer, ice });

@@ -2,10 +2,11 @@
 
 use crate::mailbox::{Inbox, Mail, Mailbox};
 use crate::socket::{self, Incoming, Outgoing};
+use crate::tcp::{Accepted, Streams};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
-use sfu_core::{Arena, Input, Notice, Output, Shard, ShardId, Train};
+use sfu_core::{Arena, Input, Notice, Output, Shard, ShardId, Train, Transport, TransportAddress};
 use std::net::UdpSocket;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ const FIGURES_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Figures {
     pub(crate) core: sfu_core::Counters,
     pub(crate) socket: socket::Counters,
+    pub(crate) tcp: socket::Counters,
+    pub(crate) tcp_connections: u64,
     pub(crate) connections: u64,
     /// CPU time of the thread.
     pub(crate) cpu: Duration,
@@ -53,6 +56,7 @@ impl Thread {
         let hands = Hands {
             id: self.id,
             outgoing,
+            streams: Streams::new()?,
             arena: Arena::new(ARENA),
             trains: Vec::with_capacity(256),
             shards: self.shards,
@@ -72,7 +76,7 @@ fn turn_until_stopped(
     let mut renewed = Instant::now();
     loop {
         if !core.has_backlog() {
-            wait(&core, &incoming, inbox)?;
+            wait(&core, &incoming, &hands.streams, inbox)?;
         }
         inbox.hush();
         let begun = Instant::now();
@@ -84,27 +88,33 @@ fn turn_until_stopped(
             let now = Instant::now();
             // Mail after receiving, before the datagrams are looked at: a peer may send as soon as it has its answer,
             // and by then its mail is in the box.
-            if read_mail(&mut core, inbox, now).is_break() {
+            if read_mail(&mut core, inbox, &mut hands.streams, now).is_break() {
                 hands.send(&mut core, Duration::MAX);
                 return Ok(());
             }
             for (from, bytes) in incoming.datagrams() {
-                core.handle(now, Input::Datagram { from, bytes });
+                core.handle(now, Input::Datagram { from: TransportAddress::udp(from), bytes });
             }
             if !received || begun.elapsed() > LONGEST_RECEIVING {
                 break;
             }
         }
         let now = Instant::now();
+        hands.streams.turn(|from, bytes| {
+            core.handle(now, Input::Datagram { from: TransportAddress::tcp(from), bytes });
+        })?;
         if core.has_backlog() || core.poll_timeout().is_some_and(|at| at <= now) {
             core.handle(now, Input::Timeout);
         }
         hands.send(&mut core, begun.elapsed());
         if now >= renewed + FIGURES_EVERY {
             renewed = now;
+            hands.streams.retain(|from| core.knows(TransportAddress::tcp(from)));
             *figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures {
                 core: *core.counters(),
                 socket: hands.outgoing.counters,
+                tcp: hands.streams.counters,
+                tcp_connections: hands.streams.len() as u64,
                 connections: core.peer_count() as u64,
                 cpu: thread_cpu_time(),
             };
@@ -113,7 +123,7 @@ fn turn_until_stopped(
 }
 
 /// Breaks when the thread is to stop.
-fn read_mail(core: &mut Shard, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
+fn read_mail(core: &mut Shard, inbox: &Inbox, streams: &mut Streams, now: Instant) -> ControlFlow<()> {
     while let Some(mail) = inbox.next() {
         let input = match mail {
             Mail::Connect(peer) => Input::Connect(peer),
@@ -121,6 +131,10 @@ fn read_mail(core: &mut Shard, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
             Mail::Restart { peer, ice } => Input::Restart { peer, ice },
             Mail::Disconnect(id) => Input::Disconnect(id),
             Mail::FromShard(message) => Input::FromShard(message),
+            Mail::Accepted(accepted) => {
+                adopt(core, streams, accepted, now);
+                continue;
+            }
             Mail::Stop => return ControlFlow::Break(()),
         };
         core.handle(now, input);
@@ -128,10 +142,22 @@ fn read_mail(core: &mut Shard, inbox: &Inbox, now: Instant) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// Takes a connection in if its first datagram proves what its peer has to.
+fn adopt(core: &mut Shard, streams: &mut Streams, accepted: Accepted, now: Instant) {
+    let Accepted { socket, from, first } = accepted;
+    let address = TransportAddress::tcp(from);
+    core.handle(now, Input::Datagram { from: address, bytes: &first });
+    if core.knows(address)
+        && let Err(error) = streams.adopt(socket, from)
+    {
+        tracing::warn!(%error, "a TCP connection cannot be kept");
+    }
+}
+
 /// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures.
-fn wait(core: &Shard, socket: &Incoming, inbox: &Inbox) -> std::io::Result<()> {
+fn wait(core: &Shard, socket: &Incoming, streams: &Streams, inbox: &Inbox) -> std::io::Result<()> {
     let until = core.poll_timeout().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
-    let mut fds = [PollFd::new(socket.fd(), PollFlags::POLLIN), PollFd::new(inbox.bell(), PollFlags::POLLIN)];
+    let mut fds = [socket.fd(), streams.fd(), inbox.bell()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match ppoll(&mut fds, Some(TimeSpec::from(until)), None) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
@@ -146,6 +172,7 @@ fn thread_cpu_time() -> Duration {
 struct Hands {
     id: ShardId,
     outgoing: Outgoing,
+    streams: Streams,
     arena: Arena,
     trains: Vec<Train>,
     shards: Vec<Mailbox>,
@@ -159,7 +186,10 @@ impl Hands {
         let begun = Instant::now();
         while let Some(output) = core.poll_output(&mut self.arena) {
             match output {
-                Output::Train(train) => self.trains.push(train),
+                Output::Train(train) => match train.to.transport {
+                    Transport::Udp => self.trains.push(train),
+                    Transport::Tcp => self.streams.send(train.to.socket, self.arena.bytes(&train), train.segment),
+                },
                 Output::Full => {
                     self.flush();
                     if begun.elapsed() >= at_least {

@@ -25,7 +25,7 @@ const SEND_BATCH: usize = 16;
 /// A socket buffer of which no warning is due, in bytes.
 const ENOUGH_BUFFER: usize = 4 << 20;
 
-/// What the socket did, counted since it was made.
+/// What left by UDP, or by TCP, counted since the shard began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) trains_dropped: u64,
@@ -215,7 +215,7 @@ impl Outgoing {
         let slices: [[IoSlice<'_>; 1]; SEND_BATCH] =
             std::array::from_fn(|n| [IoSlice::new(trains.get(n).map_or(&[], |train| arena.bytes(train)))]);
         let addresses: [Option<SockaddrStorage>; SEND_BATCH] =
-            std::array::from_fn(|n| trains.get(n).map(|train| train.to.into()));
+            std::array::from_fn(|n| trains.get(n).map(|train| train.to.socket.into()));
         let (slices, addresses) = (&slices[..trains.len()], &addresses[..trains.len()]);
         let fd = self.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;

@@ -11,14 +11,14 @@ use crate::mailbox::{Mail, Mailbox, mailbox};
 use crate::metrics::Metrics;
 use crate::node::{Node, ShardEnd};
 use crate::shard::{SharedFigures, Thread};
-use crate::{advertise, api, socket};
+use crate::{advertise, api, socket, tcp};
 use cluster::{Directory, listen::Listener};
 use protocol::node::NodeState;
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
 use sfu_core::dtls::Identity;
-use sfu_core::{Notice, Shard, ShardId};
-use std::net::{IpAddr, SocketAddr};
+use sfu_core::{Notice, Shard, ShardId, TransportAddress};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,6 +68,8 @@ struct Shards {
     ends: Vec<ShardEnd>,
     figures: Vec<SharedFigures>,
     threads: Vec<JoinHandle<()>>,
+    /// Where peers without UDP connect.
+    listener: TcpListener,
     notices: UnboundedReceiver<(ShardId, Notice)>,
     ended: UnboundedReceiver<ShardId>,
 }
@@ -83,13 +85,15 @@ impl Node {
         let listener = Listener::internal(&config.internal)?;
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(RingProvider::new());
         let identity = identity(&provider)?;
-        let Shards { ends, figures, threads, notices, ended: mut shard_ended } =
+        let Shards { ends, figures, threads, listener: media_listener, notices, ended: mut shard_ended } =
             start_shards(&config, &identity, &provider)?;
         let metrics = Metrics::new(figures, Handle::current()).map_err(|e| StartError::Metrics(e.to_string()))?;
         let node = Arc::new(Self::new(config, listener.url(), identity.fingerprint, ends, directory, metrics));
         node.directory.register(node.record(NodeState::Serving)).await?;
         tracing::info!(node = %node.config.id, shards = node.shards.len(), url = node.url, "media node serves");
         let router = api::router(Arc::clone(&node));
+        let mailboxes = node.shards.iter().map(|shard| shard.mailbox.clone()).collect();
+        let accepting = tokio::spawn(tcp::accept(media_listener, mailboxes));
         let (ended, end) = tokio::sync::oneshot::channel();
         let mut lost = None;
         let shutdown = async {
@@ -103,6 +107,7 @@ impl Node {
             std::io::Result::Ok(())
         };
         let (served, ()) = tokio::join!(serving, node.attend(notices, end));
+        accepting.abort();
         node.stop(threads).await;
         served?;
         lost.map_or(Ok(()), |shard| Err(StartError::Shard(shard.0)))
@@ -152,8 +157,10 @@ fn start_shards(
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<_>) = boxes.into_iter().unzip();
     let (sender, notices): (UnboundedSender<_>, _) = unbounded_channel();
     let (last_words, ended) = unbounded_channel();
-    let mut shards = Shards { ends: Vec::new(), figures: Vec::new(), threads: Vec::new(), notices, ended };
     let bind = socket::bindable(config.media.bind)?;
+    let listener = tcp::bind((bind, config.media.tcp_port).into())?;
+    let by_tcp = candidates(&advertise, bind, listener.local_addr()?.port());
+    let mut shards = Shards { ends: Vec::new(), figures: Vec::new(), threads: Vec::new(), listener, notices, ended };
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let id = ShardId(number as u16);
         let port = if config.media.port == 0 { Some(0) } else { config.media.port.checked_add(id.0) };
@@ -175,7 +182,8 @@ fn start_shards(
         };
         shards.threads.push(spawn(id, last_words.clone(), || thread.run())?);
         shards.figures.push(figures);
-        let candidates = candidates(&advertise, bind, port);
+        let by_udp = candidates(&advertise, bind, port).map(TransportAddress::udp);
+        let candidates = by_udp.chain(by_tcp.clone().map(TransportAddress::tcp)).collect();
         shards.ends.push(ShardEnd { mailbox: mailboxes[number].clone(), candidates });
     }
     Ok(shards)
@@ -220,7 +228,7 @@ impl Drop for LastWords {
 }
 
 /// The addresses that peers are told of a socket: those it can receive at.
-fn candidates(advertise: &[IpAddr], bind: IpAddr, port: u16) -> Vec<SocketAddr> {
-    let reachable = |ip: &&IpAddr| bind.is_ipv6() && bind.is_unspecified() || ip.is_ipv4() == bind.is_ipv4();
-    advertise.iter().filter(reachable).map(|ip| SocketAddr::new(*ip, port)).collect()
+fn candidates(advertise: &[IpAddr], bind: IpAddr, port: u16) -> impl Iterator<Item = SocketAddr> + Clone {
+    let reachable = move |ip: &&IpAddr| bind.is_ipv6() && bind.is_unspecified() || ip.is_ipv4() == bind.is_ipv4();
+    advertise.iter().filter(reachable).map(move |ip| SocketAddr::new(*ip, port))
 }

@@ -54,8 +54,10 @@ async fn an_answer_names_the_advertised_addresses_and_one_shards_port() {
     let answer: Answer = node.view(&offer("recvonly", "H264")).await.json().await.expect("an answer");
     let candidates: Vec<Vec<&str>> =
         answer.answer.lines().filter(|l| l.starts_with("a=candidate")).map(|l| l.split(' ').collect()).collect();
-    assert_eq!(candidates.iter().map(|c| c[4]).collect::<Vec<_>>(), ["192.0.2.7", "::1"]);
+    let addresses: Vec<_> = candidates.iter().map(|c| (c[2], c[4])).collect();
+    assert_eq!(addresses, [("udp", "192.0.2.7"), ("udp", "::1"), ("tcp", "192.0.2.7"), ("tcp", "::1")]);
     assert_eq!(candidates[0][5], candidates[1][5], "one port");
+    assert_eq!(candidates[2][5], candidates[3][5], "one port");
     assert!(answer.answer.contains("a=ice-lite\r\n"));
 }
 

@@ -49,7 +49,7 @@ fn scene() -> (Net, Arena, usize) {
     let mut net = Net::new(1, 1);
     net.publisher(0);
     let viewer = net.viewer(0, "h");
-    assert_eq!(server(0).port(), 4000);
+    assert_eq!(server(0).socket.port(), 4000);
     (net, Arena::new(64 * 1024), viewer)
 }
 

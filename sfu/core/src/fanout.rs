@@ -6,8 +6,7 @@ use crate::rewrite::{Place, Rewriter};
 use crate::rtp::{Fields, HeaderTemplate, ViewerExtensions};
 use crate::sdp::{AudioMedia, AudioTypes, SlotMedia};
 use crate::srtp::{MAX_TAG, Sealer};
-use crate::{Codec, Packet, Ssrc};
-use std::net::SocketAddr;
+use crate::{Codec, Packet, Ssrc, TransportAddress};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub(crate) const OVERHEAD: u64 = 64;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Train {
     /// The viewer's address.
-    pub to: SocketAddr,
+    pub to: TransportAddress,
     /// Its bytes in the arena.
     pub bytes: Range<usize>,
     /// Length of each packet but the last, which may be shorter.
@@ -67,7 +66,7 @@ impl Arena {
     }
 
     /// A single datagram, to `to`.
-    pub(crate) fn put(&mut self, to: SocketAddr, datagram: &[u8]) -> Train {
+    pub(crate) fn put(&mut self, to: TransportAddress, datagram: &[u8]) -> Train {
         let start = self.used;
         self.bytes[start..start + datagram.len()].copy_from_slice(datagram);
         self.used += datagram.len();
@@ -143,7 +142,7 @@ struct Rtx {
 /// Where sealed packets go.
 pub(crate) struct Way<'a> {
     /// The viewer's address.
-    pub(crate) to: SocketAddr,
+    pub(crate) to: TransportAddress,
     /// When it is, in 6.18 fixed point seconds.
     pub(crate) send_time: u32,
     pub(crate) sealer: &'a mut Sealer,

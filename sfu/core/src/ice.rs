@@ -3,6 +3,7 @@
 //! Invariant: nothing is sent to an address that has not shown a valid MESSAGE-INTEGRITY, and an answer is no longer
 //! than 32 bytes more than a request that carries what ICE demands.
 
+use crate::types::ShardId;
 use rtc_crypto::RTCCrypto;
 use rtc_stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::fingerprint::FINGERPRINT;
@@ -13,7 +14,7 @@ use rtc_stun::xoraddr::XorMappedAddress;
 use std::net::SocketAddr;
 
 /// Longest STUN message that is looked at, in bytes.
-const MAX_MESSAGE: usize = 600;
+pub const MAX_MESSAGE: usize = 600;
 
 /// Our side's credentials for one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Credentials of 48 and 144 bits of randomness.
-    pub fn from_random(bits: &[u8; 24]) -> Self {
+    /// Credentials of 48 and 144 bits of randomness for a peer of this shard, which the user name fragment begins with.
+    pub fn new(shard: ShardId, bits: &[u8; 24]) -> Self {
         const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let text: String = bits
             .chunks_exact(3)
@@ -35,7 +36,7 @@ impl Credentials {
                 [18, 12, 6, 0].map(|shift| char::from(ICE_CHARS[(word >> shift & 63) as usize]))
             })
             .collect();
-        Self { ufrag: text[..8].to_owned(), password: text[8..].to_owned() }
+        Self { ufrag: format!("{:04x}{}", shard.0, &text[..8]), password: text[8..].to_owned() }
     }
 }
 
@@ -68,6 +69,11 @@ impl BindingRequest {
         let user = TextAttribute::get_from_as(&message, ATTR_USERNAME).ok()?.text;
         let ufrag = user.split(':').next()?.to_owned();
         Some(Self { message, ufrag })
+    }
+
+    /// Which shard it is for.
+    pub fn shard(&self) -> Option<ShardId> {
+        u16::from_str_radix(self.ufrag.get(..4)?, 16).ok().map(ShardId)
     }
 
     /// The answer, if the request proves that its sender knows our password.

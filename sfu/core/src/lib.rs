@@ -33,5 +33,5 @@ pub use fanout::{Arena, MAX_TRAIN, Train};
 pub use shard::{Change, Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, Shard, ShardMessage};
 pub use types::{
     CameraKey, Clock, ClockPair, Codec, EncodingId, Packet, PeerId, Rid, ShardId, SlotId, SlotState, Ssrc,
-    Subscription, Track,
+    Subscription, Track, Transport, TransportAddress,
 };

@@ -9,8 +9,7 @@ mod offer;
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
 use crate::rtp::ViewerExtensions;
-use crate::{Codec, Rid, Ssrc, Track};
-use std::net::SocketAddr;
+use crate::{Codec, Rid, Ssrc, Track, TransportAddress};
 
 pub use answer::restart_fragment;
 pub use offer::Offer;
@@ -44,7 +43,7 @@ pub struct Local<'a> {
     /// Of our certificate.
     pub fingerprint: Fingerprint,
     /// Where the shard receives, by preference.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [TransportAddress],
     /// Number of the SDP session (RFC 8866, section 5.2), below 2^63.
     pub session: u64,
 }

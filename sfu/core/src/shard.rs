@@ -15,12 +15,11 @@ use crate::encoding::Encoding;
 use crate::ice::Credentials;
 use crate::publisher::Publisher;
 use crate::srtp::Inbound;
-use crate::types::{CameraKey, EncodingId, PeerId, ShardId};
+use crate::types::{CameraKey, EncodingId, PeerId, ShardId, TransportAddress};
 use crate::viewer::{Slot, SlotAt, Viewer};
 use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::context::Context;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +48,7 @@ pub struct Shard {
     free: Vec<u32>,
     by_id: HashMap<PeerId, u32>,
     by_ufrag: HashMap<String, u32>,
-    by_address: HashMap<SocketAddr, u32>,
+    by_address: HashMap<TransportAddress, u32>,
     handshaking: Vec<u32>,
     publishers: Vec<u32>,
     cameras: HashMap<CameraKey, Camera>,
@@ -99,9 +98,9 @@ struct Peer {
     ice_next: Option<Credentials>,
     fingerprint: Fingerprint,
     /// Where its nominated pair is.
-    address: Option<SocketAddr>,
+    address: Option<TransportAddress>,
     /// Every address that proved our password.
-    validated: Vec<SocketAddr>,
+    validated: Vec<TransportAddress>,
     since: Instant,
     heard: Instant,
     /// When it was last heard from `address`.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Synchronization source (RFC 3550, section 3).
@@ -11,6 +12,46 @@ pub struct Ssrc(pub u32);
 /// One thread of the node, with its own UDP port.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
+
+/// How datagrams reach a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Transport {
+    /// As they are.
+    Udp,
+    /// In frames (RFC 4571) of a connection that the peer made (RFC 6544).
+    Tcp,
+}
+
+/// A transport address (RFC 8445, section 4), of a peer or of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct TransportAddress {
+    /// What it is of.
+    pub transport: Transport,
+    /// IP address and port.
+    pub socket: SocketAddr,
+}
+
+impl TransportAddress {
+    /// One of UDP.
+    pub fn udp(socket: SocketAddr) -> Self {
+        Self { transport: Transport::Udp, socket }
+    }
+
+    /// One of TCP.
+    pub fn tcp(socket: SocketAddr) -> Self {
+        Self { transport: Transport::Tcp, socket }
+    }
+}
+
+impl fmt::Display for TransportAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        };
+        write!(f, "{transport} {}", self.socket)
+    }
+}
 
 /// A peer connection on this node, numbered by the shell; never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

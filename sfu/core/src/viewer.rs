@@ -8,9 +8,8 @@ use crate::path::{Path, SentReports};
 use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
 use crate::srtp::Sealer;
-use crate::types::{CameraKey, Packet, SlotId, SlotState, Ssrc, Subscription};
+use crate::types::{CameraKey, Packet, SlotId, SlotState, Ssrc, Subscription, TransportAddress};
 use smallvec::SmallVec;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets ...
@@ -66,7 +65,7 @@ pub(crate) struct Viewer {
     slots: SmallVec<[Slot; 1]>,
     audio: Option<Box<Slot>>,
     /// Where it receives: its peer's address.
-    pub(crate) to: Option<SocketAddr>,
+    pub(crate) to: Option<TransportAddress>,
     /// Once connected. One key serves all streams: their SSRCs tell them apart.
     pub(crate) sealer: Option<Sealer>,
     /// When its first picture left.
@@ -141,7 +140,7 @@ impl Viewer {
     }
 
     /// Once it is connected: where it receives, its key, and one of its slots.
-    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
+    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(TransportAddress, &mut Sealer, &mut Slot)> {
         let slot = match id {
             SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
             SlotId::Audio => self.audio.as_deref_mut(),

@@ -4,8 +4,7 @@ mod net;
 
 use net::streams::Stream;
 use net::{CAMERA, Net, SSRC};
-use sfu_core::{CameraKey, Input, PeerId, SlotId, Ssrc};
-use std::net::SocketAddr;
+use sfu_core::{CameraKey, Input, PeerId, SlotId, Ssrc, TransportAddress};
 use std::time::Duration;
 
 const OTHER: CameraKey = CameraKey(1);
@@ -59,7 +58,7 @@ impl Stage {
         }
     }
 
-    fn address(&mut self, at: usize) -> SocketAddr {
+    fn address(&mut self, at: usize) -> TransportAddress {
         self.net.peer(at).address
     }
 

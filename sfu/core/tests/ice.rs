@@ -10,11 +10,12 @@ use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Getter, Message, MessageType, Setter, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
 use rtc_stun::xoraddr::XorMappedAddress;
+use sfu_core::ShardId;
 use sfu_core::ice::{BindingRequest, Credentials, Reply};
 use std::net::SocketAddr;
 
 fn ours() -> Credentials {
-    Credentials::from_random(&std::array::from_fn(|i| i as u8 * 11))
+    Credentials::new(ShardId(0xbee), &std::array::from_fn(|i| i as u8 * 11))
 }
 
 fn address() -> SocketAddr {
@@ -72,6 +73,7 @@ fn whoever_proves_the_password_is_told_its_address() {
         let datagram = request(&format!("{}:theirs", ours.ufrag), &ours.password);
         let read = BindingRequest::read(&datagram).expect("a request");
         assert_eq!(read.ufrag, ours.ufrag);
+        assert_eq!(read.shard(), Some(ShardId(0xbee)));
         let reply = read.answer(&ours, from, RingProvider::new().crypto()).expect("an answer");
         assert!(!reply.nominated);
 
@@ -148,9 +150,9 @@ fn a_long_message_is_not_looked_at() {
         let attributes = vec![user(&format!("{}:theirs", ours.ufrag)), raw(ATTR_SOFTWARE, &vec![b'x'; len])];
         message(BINDING_REQUEST, attributes, Some(&ours.password), Vec::new())
     };
-    let longest = padded(532);
+    let longest = padded(528);
     assert!(longest.len() == 600 && answer(&longest, address()).is_some());
-    let longer = padded(536);
+    let longer = padded(532);
     assert!(longer.len() == 604 && BindingRequest::read(&longer).is_none());
 }
 
@@ -172,12 +174,12 @@ proptest! {
 
     #[test]
     fn credentials_are_legal_and_keep_all_randomness(bits in any::<[u8; 24]>(), other in any::<[u8; 24]>()) {
-        let made = Credentials::from_random(&bits);
-        prop_assert_eq!((made.ufrag.len(), made.password.len()), (8, 24));
+        let made = Credentials::new(ShardId(0xbee), &bits);
+        prop_assert_eq!((made.ufrag.len(), made.password.len()), (12, 24));
         for c in made.ufrag.bytes().chain(made.password.bytes()) {
             prop_assert!(c.is_ascii_alphanumeric() || c == b'+' || c == b'/', "{}", c);
         }
-        prop_assert_eq!(made == Credentials::from_random(&other), bits == other);
+        prop_assert_eq!(made == Credentials::new(ShardId(0xbee), &other), bits == other);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod net;
 use net::streams::Stream;
 use net::{Net, SSRC};
 use sfu_core::ice::Credentials;
-use sfu_core::{Input, PeerId};
+use sfu_core::{Input, PeerId, ShardId, TransportAddress};
 use std::time::Duration;
 
 /// A camera that plays and its viewer.
@@ -26,7 +26,7 @@ fn count(net: &mut Net, viewer: usize) -> usize {
 #[test]
 fn the_picture_follows_a_viewer_to_another_address() {
     let (mut net, publisher, viewer, mut stream) = stage(1);
-    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
     net.peer(viewer).check();
     net.peer(viewer).send_rtcp(&sfu_core::rtcp::receiver_report(sfu_core::Ssrc(1), &[]));
     net.step();
@@ -43,7 +43,7 @@ fn a_check_that_is_repeated_from_elsewhere_does_not_take_the_picture_away() {
     net.step();
     net.peer(viewer).check();
     let check = net.peer(viewer).out.pop().expect("a check");
-    let elsewhere = "203.0.113.9:9".parse().expect("an address");
+    let elsewhere = net::udp("203.0.113.9:9");
     net.handle(0, Input::Datagram { from: elsewhere, bytes: &check });
     let before = count(&mut net, viewer);
     stream.play(&mut net, publisher, 10);
@@ -54,7 +54,7 @@ fn a_check_that_is_repeated_from_elsewhere_does_not_take_the_picture_away() {
 fn a_viewer_whose_address_fell_silent_is_found_by_its_checks_alone() {
     let (mut net, publisher, viewer, mut stream) = stage(7);
     net.run(Duration::from_secs(3));
-    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
     net.peer(viewer).check();
     net.step();
     let before = count(&mut net, viewer);
@@ -63,10 +63,28 @@ fn a_viewer_whose_address_fell_silent_is_found_by_its_checks_alone() {
 }
 
 #[test]
+fn the_same_address_by_tcp_is_another_one() {
+    let (mut net, publisher, viewer, mut stream) = stage(8);
+    let by_udp = net.peer(viewer).address;
+    let by_tcp = TransportAddress::tcp(by_udp.socket);
+    assert!(net.shards[0].knows(by_udp) && !net.shards[0].knows(by_tcp));
+    net.run(Duration::from_secs(3));
+    net.peer(viewer).address = by_tcp;
+    net.peer(viewer).check();
+    net.step();
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 10);
+    assert!(count(&mut net, viewer) > before, "the picture has followed");
+    assert!(net.shards[0].knows(by_udp) && net.shards[0].knows(by_tcp), "it may go back");
+    net.handle(0, Input::Disconnect(PeerId(viewer as u64 + 1)));
+    assert!(!net.shards[0].knows(by_udp) && !net.shards[0].knows(by_tcp));
+}
+
+#[test]
 fn an_address_that_proves_nothing_gets_nothing() {
     let (mut net, publisher, viewer, mut stream) = stage(2);
     let home = net.peer(viewer).address;
-    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
     net.peer(viewer).send_rtcp(&sfu_core::rtcp::picture_loss(sfu_core::Ssrc(1), Net::ssrc(viewer, 0)));
     net.step();
     let before = count(&mut net, viewer);
@@ -81,7 +99,7 @@ fn an_address_that_proves_nothing_gets_nothing() {
 fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
     let (mut net, publisher, viewer, mut stream) = stage(3);
     let old = net.peer(viewer).credentials();
-    let ice = Credentials::from_random(&[77; 24]);
+    let ice = Credentials::new(ShardId(0), &[77; 24]);
     net.handle(0, Input::Restart { peer: PeerId(viewer as u64 + 1), ice: ice.clone() });
     stream.play(&mut net, publisher, 5);
     let before = count(&mut net, viewer);
@@ -89,14 +107,14 @@ fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
     stream.play(&mut net, publisher, 5);
     assert_eq!(count(&mut net, viewer) - before, 15, "the old credentials hold until the new ones are used");
     net.peer(viewer).restart(ice);
-    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
     net.peer(viewer).check();
     net.step();
     let before = count(&mut net, viewer);
     stream.play(&mut net, publisher, 5);
     assert_eq!(count(&mut net, viewer) - before, 15);
     net.peer(viewer).restart(old);
-    net.peer(viewer).address = "10.9.9.10:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.10:1234");
     net.peer(viewer).check();
     net.step();
     let refused = net.shards[0].counters().refused_stun;
@@ -107,14 +125,14 @@ fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
 fn restarts_that_are_never_used_leave_nothing_behind() {
     let (mut net, _, viewer, _) = stage(4);
     for n in 0..100 {
-        let ice = Credentials::from_random(&[n; 24]);
+        let ice = Credentials::new(ShardId(0), &[n; 24]);
         net.handle(0, Input::Restart { peer: PeerId(viewer as u64 + 1), ice });
     }
-    net.peer(viewer).restart(Credentials::from_random(&[98; 24]));
+    net.peer(viewer).restart(Credentials::new(ShardId(0), &[98; 24]));
     net.peer(viewer).check();
     net.step();
     assert_eq!(net.shards[0].counters().refused_stun, 1, "only the newest counts");
-    net.peer(viewer).restart(Credentials::from_random(&[99; 24]));
+    net.peer(viewer).restart(Credentials::new(ShardId(0), &[99; 24]));
     net.peer(viewer).check();
     net.step();
     assert_eq!(net.shards[0].counters().refused_stun, 1);
@@ -123,7 +141,7 @@ fn restarts_that_are_never_used_leave_nothing_behind() {
 #[test]
 fn a_viewer_that_vanishes_is_freed_within_30_seconds() {
     let (mut net, publisher, viewer, mut stream) = stage(5);
-    net.peer(viewer).address = "10.9.9.9:1234".parse().expect("an address");
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
     stream.play(&mut net, publisher, 1);
     assert_eq!(net.shards[0].peer_count(), 2);
     for _ in 0..30 {

@@ -8,10 +8,9 @@ use sfu_core::sdp::{
     AudioTypes, Local, MAX_MEDIA, MAX_SLOTS, Offer, PayloadTypes, PublisherMedia, SdpError, ViewTerms, ViewerMedia,
     restart_fragment,
 };
-use sfu_core::{Rid, Ssrc};
+use sfu_core::{Rid, ShardId, Ssrc, TransportAddress};
 use std::collections::BTreeSet;
 use std::io::Cursor;
-use std::net::SocketAddr;
 
 /// What Chromium 156 offers to view with, its candidates' addresses replaced.
 const CHROMIUM: &str = include_str!("sdp/chromium-156-viewer.sdp");
@@ -19,9 +18,11 @@ const FINGERPRINT: &str =
     "CC:58:16:FF:89:B4:6C:32:33:57:B6:85:5B:82:4F:4F:EF:D4:AE:93:01:F9:C1:68:19:62:7A:9D:99:CD:96:FD";
 
 fn local<T>(then: impl FnOnce(&Local<'_>) -> T) -> T {
-    let ice = Credentials::from_random(&[5; 24]);
-    let candidates: [SocketAddr; 3] = ["192.0.2.1:4000", "[2001:db8::1]:4000", "[::ffff:192.0.2.3]:4001"]
+    let ice = Credentials::new(ShardId(0), &[5; 24]);
+    let [by_tcp, udp @ ..] = ["192.0.2.1:443", "192.0.2.1:4000", "[2001:db8::1]:4000", "[::ffff:192.0.2.3]:4001"]
         .map(|address| address.parse().expect("an address"));
+    let candidates: Vec<TransportAddress> =
+        udp.map(TransportAddress::udp).into_iter().chain([TransportAddress::tcp(by_tcp)]).collect();
     then(&Local { ice: &ice, fingerprint: Fingerprint([0xab; 32]), candidates: &candidates, session: 42 })
 }
 
@@ -133,14 +134,15 @@ fn chromiums_offer_to_view_is_answered() {
 #[test]
 fn an_answer_names_our_side() {
     let (_, answer) = view(CHROMIUM).expect("answered");
-    let ice = Credentials::from_random(&[5; 24]);
+    let ice = Credentials::new(ShardId(0), &[5; 24]);
     assert_eq!(lines(&answer, "a=ice-ufrag:"), [ice.ufrag]);
     assert_eq!(lines(&answer, "a=ice-pwd:"), [ice.password]);
     assert_eq!(lines(&answer, "a=fingerprint:sha-256 "), [Fingerprint([0xab; 32]).to_string()]);
     let candidates: Vec<Vec<String>> =
         lines(&answer, "a=candidate:").iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect();
-    let addresses: Vec<String> = candidates.iter().map(|c| format!("{} {}", c[4], c[5])).collect();
-    assert_eq!(addresses, ["192.0.2.1 4000", "2001:db8::1 4000", "192.0.2.3 4001"]);
+    let addresses: Vec<String> = candidates.iter().map(|c| format!("{} {} {}", c[2], c[4], c[5])).collect();
+    assert_eq!(addresses, ["udp 192.0.2.1 4000", "udp 2001:db8::1 4000", "udp 192.0.2.3 4001", "tcp 192.0.2.1 443"]);
+    assert_eq!(candidates[3][6..], ["typ", "host", "tcptype", "passive"], "RFC 6544, section 4.5");
     let priorities: Vec<u32> = candidates.iter().map(|c| c[3].parse().expect("a number")).collect();
     assert!(priorities.is_sorted_by(|a, b| a > b), "{priorities:?}");
 }
@@ -204,7 +206,7 @@ fn all_m_lines_come_back_in_order_and_whep_takes_one_picture_and_its_sound() {
     assert_eq!(lines(&answer, "a=mid:"), ["0", "d", "v", "w"]);
     assert_eq!(lines(&answer, "a=group:"), ["BUNDLE 0 v"], "what is rejected is not bundled");
     assert_eq!(lines(&answer, "a=ice-ufrag:").len(), 2, "one transport, said in each m-line");
-    assert_eq!(lines(&answer, "a=candidate:").len(), 3, "its candidates stand in the first");
+    assert_eq!(lines(&answer, "a=candidate:").len(), 4, "its candidates stand in the first");
     assert_eq!(lines(&answer, "a=msid:"), ["sunroom audio", "sunroom video"], "they play in step");
     parsed(&answer);
 }
@@ -245,8 +247,8 @@ fn sound_without_a_codec_that_we_carry_is_rejected_and_harms_nothing() {
 
 #[test]
 fn an_ice_restart_is_answered_with_a_fragment_for_the_bundle() {
-    let ice = Credentials::from_random(&[6; 24]);
-    let fragment = restart_fragment(&ice, &["192.0.2.1:4000".parse().expect("an address")], "a");
+    let ice = Credentials::new(ShardId(0), &[6; 24]);
+    let fragment = restart_fragment(&ice, &[TransportAddress::udp("192.0.2.1:4000".parse().expect("an address"))], "a");
     for line in [&format!("a=ice-ufrag:{}", ice.ufrag), &format!("a=ice-pwd:{}", ice.password), "a=mid:a", "a=ice-lite"]
     {
         assert!(has(&fragment, line), "{line} is not in\n{fragment}");

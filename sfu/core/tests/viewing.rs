@@ -279,7 +279,7 @@ fn a_viewer_that_is_removed_is_told() {
 fn strangers_get_no_answer_and_cost_nothing_but_a_count() {
     let mut net = Net::new(1, 15);
     net.publisher(0);
-    let from = "10.9.9.9:9".parse().expect("an address");
+    let from = net::udp("10.9.9.9:9");
     net.trains.clear();
     let hello = [22u8, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0];
     for bytes in [&hello[..], &[0x80, 102, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1], &[0, 1, 0, 0], &[200], &[]] {

@@ -2,7 +2,7 @@
 
 use super::{bind, bindable_if, split};
 use nix::errno::Errno;
-use sfu_core::{Arena, Train};
+use sfu_core::{Arena, Train, TransportAddress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn a_train_that_cannot_be_sent_leaves_segmentation_on_and_the_others_arrive() {
     receiver.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
     let good = receiver.local_addr().expect("bound");
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let train = |to| Train { to, bytes: 0..250, segment: 100 };
+    let train = |to| Train { to: TransportAddress::udp(to), bytes: 0..250, segment: 100 };
     outgoing.send(&Arena::new(1 << 16), &[train(good), train(nowhere), train(good)]);
     let mut buffer = [0; 1000];
     let lengths: Vec<usize> = (0..6).map(|_| receiver.recv(&mut buffer).expect("in time")).collect();

@@ -8,6 +8,7 @@ use protocol::grant::CameraGrant;
 use protocol::node::{Answer, Publish, Show, View};
 use protocol::{CameraId, ConnectionId, Rid, SessionId};
 use sfu::{Config, Media};
+use sfu_core::TransportAddress;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command};
@@ -187,7 +188,8 @@ impl Node {
         let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a socket");
         socket.connect(server).expect("connected");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
-        let mut peer = Peer::new(identity, socket.local_addr().expect("an address"), server, &answer);
+        let [ours, theirs] = [socket.local_addr().expect("an address"), server].map(TransportAddress::udp);
+        let mut peer = Peer::new(identity, ours, theirs, &answer);
         peer.check();
         let (mut buffer, begun, mut is_checked) = ([0; 2048], Instant::now(), false);
         while !peer.is_connected() {

@@ -2,11 +2,11 @@
 
 use super::offer::value;
 use super::{AudioMedia, AudioTypes, Local, PayloadTypes, PublisherMedia, SlotMedia};
-use crate::Codec;
 use crate::ice::Credentials;
 use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, ViewerExtensions};
+use crate::{Codec, Transport, TransportAddress};
 use rtc_sdp::{MediaDescription, SessionDescription};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Canonical name of what we send (RFC 3550, section 6.5.1).
 const CNAME: &str = "sunroom";
@@ -160,7 +160,7 @@ impl<'a> Answer<'a> {
 
 /// The fragment that answers an ICE restart (RFC 8840, section 9; RFC 9725, section 4.3.3): new credentials for the
 /// whole bundle, whose first m-line is `mid`, and where they may be used.
-pub fn restart_fragment(ice: &Credentials, candidates: &[SocketAddr], mid: &str) -> String {
+pub fn restart_fragment(ice: &Credentials, candidates: &[TransportAddress], mid: &str) -> String {
     let mut lines = vec!["a=ice-lite".to_owned()];
     lines.extend(credential_lines(ice));
     lines.push("m=video 9 UDP/TLS/RTP/SAVPF 0".to_owned());
@@ -241,18 +241,36 @@ fn audio_codec_lines(media: &MediaDescription, types: AudioTypes) -> Vec<String>
     lines
 }
 
-fn candidate_lines(candidates: &[SocketAddr]) -> Vec<String> {
+fn candidate_lines(candidates: &[TransportAddress]) -> Vec<String> {
     let candidates = candidates.iter().enumerate().map(|(i, candidate)| candidate_line(i, *candidate));
     candidates.chain(std::iter::once("a=end-of-candidates".to_owned())).collect()
 }
 
-/// RFC 8839, section 5.1; priorities by RFC 8445, section 5.1.2.1.
-fn candidate_line(order: usize, address: SocketAddr) -> String {
-    let local_preference = 65_535u32.saturating_sub(order as u32);
-    let priority = (126u32 << 24) + (local_preference << 8) + 255;
-    let ip = match address.ip() {
+/// RFC 8839, section 5.1, and RFC 6544, section 4.5.
+fn candidate_line(order: usize, address: TransportAddress) -> String {
+    let (protocol, kind) = match address.transport {
+        Transport::Udp => ("udp", "host"),
+        Transport::Tcp => ("tcp", "host tcptype passive"),
+    };
+    let ip = match address.socket.ip() {
         IpAddr::V6(v6) => v6.to_canonical(),
         v4 @ IpAddr::V4(_) => v4,
     };
-    format!("a=candidate:{} 1 udp {priority} {ip} {} typ host", order + 1, address.port())
+    format!(
+        "a=candidate:{} 1 {protocol} {} {ip} {} typ {kind}",
+        order + 1,
+        priority(order, address),
+        address.socket.port()
+    )
+}
+
+/// RFC 8445, section 5.1.2.1, and RFC 6544, section 4.2: TCP after every way by UDP but a relay's, which costs somebody.
+fn priority(order: usize, address: TransportAddress) -> u32 {
+    let (type_preference, highest) = match address.transport {
+        Transport::Udp => (126, 65_535),
+        // Direction preference 4: passive; the other 13 bits are the order's.
+        Transport::Tcp => (90, (4 << 13) + 8191),
+    };
+    let local_preference = u32::saturating_sub(highest, order as u32);
+    (type_preference << 24) + (local_preference << 8) + 255
 }

@@ -9,10 +9,9 @@
 
 use crate::fanout::{Run, runs};
 use crate::rewrite::Place;
-use crate::types::Packet;
+use crate::types::{Packet, TransportAddress};
 use crate::viewer::SlotAt;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Default)]
 pub(super) struct Backlog {
-    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
+    datagrams: VecDeque<(TransportAddress, Vec<u8>)>,
     turns: VecDeque<Turn>,
     /// Trains that have left in the present turn.
     used: u32,
@@ -63,7 +62,7 @@ struct Again {
 /// What is to be sent next.
 pub(super) enum Next<'a> {
     /// As it is.
-    Datagram { to: SocketAddr, bytes: &'a [u8] },
+    Datagram { to: TransportAddress, bytes: &'a [u8] },
     /// These packets of an encoding to a slot, as one train.
     Media { encoding: usize, slot: SlotAt, packets: &'a [Packet], room: usize },
     /// This packet to a slot again.
@@ -71,7 +70,7 @@ pub(super) enum Next<'a> {
 }
 
 impl Backlog {
-    pub(super) fn push_datagram(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn push_datagram(&mut self, to: TransportAddress, bytes: Vec<u8>) {
         self.datagrams.push_back((to, bytes));
     }
 

@@ -6,8 +6,8 @@ use crate::ice::Credentials;
 use crate::sdp::{PublisherMedia, ViewerMedia};
 use crate::types::{
     CameraKey, Clock, EncodingId, Packet, PeerId, ShardId, SlotId, SlotState, Ssrc, Subscription, Track,
+    TransportAddress,
 };
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,10 @@ pub struct Config {
 
 /// What a shard is told.
 pub enum Input<'a> {
-    /// A datagram came in on the shard's port.
+    /// A datagram came in on the shard's port, or in a frame of a TCP connection (RFC 4571).
     Datagram {
         /// Who sent it.
-        from: SocketAddr,
+        from: TransportAddress,
         /// What it says.
         bytes: &'a [u8],
     },

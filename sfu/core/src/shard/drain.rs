@@ -4,8 +4,8 @@ use super::backlog::Next;
 use super::{Output, Shard};
 use crate::fanout::{Arena, Train, Way, room_for};
 use crate::srtp::Sealer;
+use crate::types::TransportAddress;
 use crate::viewer::{Slot, SlotAt, Viewer};
-use std::net::SocketAddr;
 
 /// What one step led to.
 enum Step {
@@ -20,7 +20,7 @@ enum Step {
 
 impl Shard {
     /// Sends a datagram as it is.
-    pub(super) fn send_datagram(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn send_datagram(&mut self, to: TransportAddress, bytes: Vec<u8>) {
         self.backlog.push_datagram(to, bytes);
     }
 
@@ -93,6 +93,6 @@ impl Shard {
 }
 
 /// Where a connected viewer receives, its key, and one of its slots.
-fn outward(viewers: &mut [Option<Viewer>], at: SlotAt) -> Option<(SocketAddr, &mut Sealer, &mut Slot)> {
+fn outward(viewers: &mut [Option<Viewer>], at: SlotAt) -> Option<(TransportAddress, &mut Sealer, &mut Slot)> {
     viewers.get_mut(at.place as usize)?.as_mut()?.outward(at.slot)
 }

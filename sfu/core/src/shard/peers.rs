@@ -5,10 +5,9 @@ use crate::dtls::{DtlsError, Progress};
 use crate::ice::{BindingRequest, Credentials};
 use crate::publisher::Publisher;
 use crate::srtp::Session;
-use crate::types::{CameraKey, EncodingId, ShardId};
+use crate::types::{CameraKey, EncodingId, ShardId, TransportAddress};
 use crate::viewer::{SlotAt, Viewer};
 use crate::{rtcp, rtp};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Most addresses that one peer may have proved.
@@ -121,8 +120,13 @@ impl Shard {
         }
     }
 
+    /// Whether a peer has proved that it is at this address.
+    pub fn knows(&self, address: TransportAddress) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
     /// Tells datagrams apart (RFC 7983).
-    pub(super) fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, from: TransportAddress, bytes: &[u8]) {
         match bytes.first() {
             Some(0..=3) => self.receive_stun(from, bytes),
             Some(20..=63) => self.receive_dtls(from, bytes),
@@ -131,7 +135,7 @@ impl Shard {
         }
     }
 
-    fn receive_stun(&mut self, from: SocketAddr, bytes: &[u8]) {
+    fn receive_stun(&mut self, from: TransportAddress, bytes: &[u8]) {
         let now = self.now;
         let request = BindingRequest::read(bytes);
         let place = request.as_ref().and_then(|r| self.by_ufrag.get(&r.ufrag).copied());
@@ -149,7 +153,7 @@ impl Shard {
         };
         let is_next = peer.ice_next.as_ref().is_some_and(|next| next.ufrag == request.ufrag);
         let ours = peer.ice_next.as_ref().filter(|_| is_next).unwrap_or(&peer.ice);
-        let Some(reply) = request.answer(ours, from, self.provider.crypto()) else {
+        let Some(reply) = request.answer(ours, from.socket, self.provider.crypto()) else {
             self.counters.refused_stun += 1;
             return;
         };
@@ -195,7 +199,7 @@ impl Shard {
         }
     }
 
-    fn receive_dtls(&mut self, from: SocketAddr, bytes: &[u8]) {
+    fn receive_dtls(&mut self, from: TransportAddress, bytes: &[u8]) {
         let known = self.by_address.get(&from).copied().and_then(|place| Some((place, self.peer(place)?.fingerprint)));
         let Some((place, fingerprint)) = known else {
             self.counters.refused_unknown_address += 1;
@@ -250,7 +254,7 @@ impl Shard {
         }
     }
 
-    fn receive_srtp(&mut self, from: SocketAddr, bytes: &[u8]) {
+    fn receive_srtp(&mut self, from: TransportAddress, bytes: &[u8]) {
         let place = self.by_address.get(&from).copied().filter(|_| bytes.len() <= MAX_SRTP);
         let inbound = place.and_then(|p| self.peers[p as usize].as_mut()?.inbound.as_mut());
         let (Some(place), Some(inbound)) = (place, inbound) else {

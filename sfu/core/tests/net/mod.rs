@@ -14,10 +14,9 @@ use sfu_core::ice::Credentials;
 use sfu_core::sdp::{Local, MAX_SLOTS, Offer, ViewTerms};
 use sfu_core::{
     Arena, CameraKey, Change, Config, Input, NewPeer, NewRole, Notice, Output, PeerId, Rid, Shard, ShardId,
-    ShardMessage, SlotId, SlotState, Ssrc, Subscription, Track, dtls,
+    ShardMessage, SlotId, SlotState, Ssrc, Subscription, Track, TransportAddress, dtls,
 };
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,8 +89,12 @@ pub fn rid(text: &str) -> Rid {
     Rid::new(text.as_bytes()).expect("a rid")
 }
 
-pub fn server(shard: usize) -> SocketAddr {
-    format!("10.0.0.1:{}", 4000 + shard).parse().expect("an address")
+pub fn server(shard: usize) -> TransportAddress {
+    udp(&format!("10.0.0.1:{}", 4000 + shard))
+}
+
+pub fn udp(address: &str) -> TransportAddress {
+    TransportAddress::udp(address.parse().expect("an address"))
 }
 
 impl Net {
@@ -146,11 +149,11 @@ impl Net {
         let mut bits = [0; 24];
         bits[..8].copy_from_slice(&self.next_peer.to_le_bytes());
         bits[8..16].copy_from_slice(&self.roll().to_be_bytes());
-        let ice = Credentials::from_random(&bits);
+        let ice = Credentials::new(ShardId(shard as u16), &bits);
         let candidates = [server(shard)];
         let local = Local { ice: &ice, fingerprint: self.local.fingerprint, candidates: &candidates, session: 1 };
         let (role, answer) = make(&local);
-        let address = format!("10.1.0.{}:5000", self.next_peer).parse().expect("an address");
+        let address = udp(&format!("10.1.0.{}:5000", self.next_peer));
         let peer = Peer::new(&self.identity, address, server(shard), &answer);
         self.peers.push((shard, if cm { peer.only_aes_cm() } else { peer }));
         self.ways.push(None);
@@ -363,7 +366,7 @@ impl Net {
     }
 
     /// Lets a shard send so many trains; returns to whom they went.
-    pub fn send(&mut self, shard: usize, trains: usize) -> Vec<SocketAddr> {
+    pub fn send(&mut self, shard: usize, trains: usize) -> Vec<TransportAddress> {
         let mut sent = Vec::new();
         while sent.len() < trains {
             let Some(output) = self.shards[shard].poll_output(&mut self.arenas[shard]) else { break };
@@ -390,7 +393,7 @@ impl Net {
         sent
     }
 
-    fn deliver(&mut self, to: SocketAddr, packet: &[u8]) {
+    fn deliver(&mut self, to: TransportAddress, packet: &[u8]) {
         let is_media = packet[0] >= 128 && !sfu_core::rtp::is_rtcp(packet);
         if is_media {
             let sequence = u16::from_be_bytes([packet[2], packet[3]]);

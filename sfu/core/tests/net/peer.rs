@@ -14,12 +14,11 @@ use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
-use sfu_core::Ssrc;
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
 use sfu_core::rtp::{self, Header};
 use sfu_core::srtp::{Profile, Session};
-use std::net::SocketAddr;
+use sfu_core::{Ssrc, TransportAddress};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,8 +54,8 @@ pub struct Packet {
 pub const SEND_TIME: u8 = 2;
 
 pub struct Peer {
-    pub address: SocketAddr,
-    server: SocketAddr,
+    pub address: TransportAddress,
+    server: TransportAddress,
     identity: Identity,
     /// The server's ICE credentials.
     ufrag: String,
@@ -77,7 +76,7 @@ pub struct Peer {
 
 impl Peer {
     /// A peer that will connect to what `answer` says, at `server`.
-    pub fn new(identity: &Identity, address: SocketAddr, server: SocketAddr, answer: &str) -> Self {
+    pub fn new(identity: &Identity, address: TransportAddress, server: TransportAddress, answer: &str) -> Self {
         let value = |key: &str| {
             let line = answer.lines().find_map(|line| line.strip_prefix(key));
             line.unwrap_or_else(|| panic!("the answer has no {key}")).trim().to_owned()
@@ -92,7 +91,7 @@ impl Peer {
                 SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
                 SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
             ],
-            dtls: Endpoint::new(address, TransportProtocol::UDP, None),
+            dtls: Endpoint::new(address.socket, TransportProtocol::UDP, None),
             session: None,
             out: Vec::new(),
             packets: Vec::new(),
@@ -149,9 +148,9 @@ impl Peer {
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_insecure_skip_verify(true)
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
-            .build(true, Some(self.server))
+            .build(true, Some(self.server.socket))
             .expect("a client's configuration");
-        self.dtls.connect(now, self.server, Arc::new(config), None).expect("a first flight");
+        self.dtls.connect(now, self.server.socket, Arc::new(config), None).expect("a first flight");
         self.flush_dtls();
     }
 
@@ -163,8 +162,8 @@ impl Peer {
 
     /// Repeats a flight whose answer is overdue.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if !self.is_connected() && self.dtls.poll_timeout(&self.server).is_some_and(|at| at <= now) {
-            let _ = self.dtls.handle_timeout(self.server, now);
+        if !self.is_connected() && self.dtls.poll_timeout(&self.server.socket).is_some_and(|at| at <= now) {
+            let _ = self.dtls.handle_timeout(self.server.socket, now);
             self.flush_dtls();
         }
     }
@@ -178,7 +177,7 @@ impl Peer {
     }
 
     fn receive_dtls(&mut self, now: Instant, datagram: &[u8]) {
-        let events = self.dtls.read(now, self.server, None, BytesMut::from(datagram)).unwrap_or_default();
+        let events = self.dtls.read(now, self.server.socket, None, BytesMut::from(datagram)).unwrap_or_default();
         for event in events {
             match event {
                 EndpointEvent::HandshakeComplete => self.session = Some(self.keys()),
@@ -190,7 +189,7 @@ impl Peer {
     }
 
     fn keys(&self) -> Session {
-        let state = self.dtls.get_connection_state(self.server).expect("a handshake is complete");
+        let state = self.dtls.get_connection_state(self.server.socket).expect("a handshake is complete");
         let profile = match state.srtp_protection_profile() {
             SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Profile::AeadAes128Gcm,
             _ => Profile::Aes128CmHmacSha1_80,

@@ -1,0 +1,122 @@
+//! Takes connections in: the first frame of each says which shard it is for.
+//!
+//! Invariant: who has not said so is given little time and little memory, and one address cannot keep the others out.
+
+use super::HEADER;
+use crate::mailbox::{Mail, Mailbox};
+use sfu_core::ice::{BindingRequest, MAX_MESSAGE};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+/// Connections that the kernel keeps until they are accepted.
+const LISTEN_BACKLOG: i32 = 1024;
+/// How long a connection may take to say whom it is for.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+/// Most connections that have not said so yet ...
+const MAX_STRANGERS: usize = 1024;
+/// ... and of one address.
+const MAX_STRANGERS_OF_ONE: usize = 32;
+/// How long nothing is accepted after the system refused: it is out of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection, and the first datagram that came in it.
+pub(crate) struct Accepted {
+    pub(crate) socket: TcpStream,
+    pub(crate) from: SocketAddr,
+    pub(crate) first: Vec<u8>,
+}
+
+/// Binds the node's port.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // A node that is started again finds its port still held by connections that linger.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts for as long as it is polled, and hands each connection to its shard.
+pub(crate) async fn accept(listener: TcpListener, shards: Vec<Mailbox>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (shards, strangers) = (Arc::new(shards), Strangers::default());
+    loop {
+        match listener.accept().await {
+            Ok((socket, from)) => {
+                if let Some(stranger) = strangers.admit(from.ip().to_canonical()) {
+                    tokio::spawn(introduce(socket, from, Arc::clone(&shards), stranger));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "accepting failed");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn introduce(socket: tokio::net::TcpStream, from: SocketAddr, shards: Arc<Vec<Mailbox>>, _counted: Stranger) {
+    let read = tokio::time::timeout(INTRODUCTION, first_frame(socket)).await;
+    let Ok(Ok((socket, first))) = read else { return };
+    let shard = BindingRequest::read(&first).and_then(|request| request.shard());
+    match shard.and_then(|shard| shards.get(usize::from(shard.0))) {
+        Some(mailbox) => mailbox.send(Mail::Accepted(Accepted { socket, from, first })),
+        None => tracing::debug!(%from, "a TCP connection named no shard"),
+    }
+}
+
+async fn first_frame(mut socket: tokio::net::TcpStream) -> io::Result<(TcpStream, Vec<u8>)> {
+    let mut header = [0; HEADER];
+    socket.read_exact(&mut header).await?;
+    let length = usize::from(u16::from_be_bytes(header));
+    if length > MAX_MESSAGE {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut first = vec![0; length];
+    socket.read_exact(&mut first).await?;
+    Ok((socket.into_std()?, first))
+}
+
+/// Connections that have not said yet whom they are for, by their addresses.
+#[derive(Clone, Default)]
+pub(super) struct Strangers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them.
+pub(super) struct Stranger {
+    all: Strangers,
+    from: IpAddr,
+}
+
+impl Strangers {
+    /// Counts one more until it is dropped; `None` where there are too many.
+    pub(super) fn admit(&self, from: IpAddr) -> Option<Stranger> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = all.get(&from).copied().unwrap_or_default();
+        if of_one >= MAX_STRANGERS_OF_ONE || all.values().sum::<usize>() >= MAX_STRANGERS {
+            return None;
+        }
+        all.insert(from, of_one + 1);
+        Some(Stranger { all: self.clone(), from })
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.from);
+            }
+        }
+    }
+}
