@@ -21,7 +21,7 @@ at_least cargo 1.95 "$(cargo --version | cut -d ' ' -f 2)"
 command -v node > /dev/null || die "node is missing: install Node.js 20 or newer from https://nodejs.org"
 at_least node 20.19 "$(node --version | tr -d v)"
 
-packages="build-essential chromium ethtool ffmpeg fonts-dejavu-core iproute2 nftables python3 python3-gi python3-venv
+packages="build-essential chromium coturn ethtool ffmpeg fonts-dejavu-core iproute2 nftables python3 python3-gi python3-venv
     vlc-bin vlc-plugin-base
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav

@@ -59,6 +59,7 @@ async fn peers_of_every_shard_connect_over_the_one_port() {
     for n in 0..4 {
         let (answer, address) = agreed(&node, &identity, n).await;
         let mut socket = TcpStream::connect(address).await.expect("connected");
+        socket.set_nodelay(true).expect("set");
         let ours = socket.local_addr().expect("an address");
         let [ours, theirs] = [ours, address].map(TransportAddress::tcp);
         let mut peer = Peer::new(&identity, ours, theirs, &answer);

@@ -1,7 +1,7 @@
 //! The service's configuration, read by [`settings`]. Invariant: a key that nobody reads is an error, and every error
 //! names its key.
 
-use crate::limits::Limits;
+use crate::{limits::Limits, turn::Turn};
 use axum::http::HeaderValue;
 use cluster::{listen, tls};
 use protocol::grant::{Jwks, Verifier};
@@ -27,6 +27,9 @@ pub struct Config {
     /// How often somebody may call.
     #[serde(default)]
     pub limits: Limits,
+    /// TURN servers that peers are told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Shown to nodes that are reached by mutual TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_identity: Option<tls::Identity>,
@@ -77,7 +80,7 @@ mod origins {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The keys' file is out of reach.
+    /// A file that a key names is out of reach.
     #[error("{key}: {path}: {source}")]
     Read {
         /// The key that names it.
@@ -90,9 +93,9 @@ pub enum LoadError {
     /// The configuration's file is out of reach, or a key is missing, unknown, or of the wrong kind.
     #[error(transparent)]
     Invalid(#[from] settings::Error),
-    /// The keys' file holds no key set.
+    /// A file that a key names does not hold what it should.
     #[error("{key}: {path}: {reason}")]
-    Jwks {
+    Unusable {
         /// The key that names it.
         key: &'static str,
         /// Which file.
@@ -122,12 +125,16 @@ impl Grants {
 
 /// The public keys in the file that `key` names.
 fn jwks(key: &'static str, path: &Path) -> Result<Jwks, LoadError> {
-    let unusable = |reason: String| LoadError::Jwks { key, path: path.into(), reason };
-    let unreadable = |source| LoadError::Read { key, path: path.into(), source };
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let unusable = |reason: String| LoadError::Unusable { key, path: path.into(), reason };
+    let text = read(key, path)?;
     let keys: Jwks = serde_json::from_str(&text).map_err(|e| unusable(format!("not a JWKS: {e}")))?;
     if keys.keys.is_empty() {
         return Err(unusable("it holds no key, so no grant could ever be good".into()));
     }
     Ok(keys)
+}
+
+/// The text of the file that `key` names.
+pub(crate) fn read(key: &'static str, path: &Path) -> Result<String, LoadError> {
+    std::fs::read_to_string(path).map_err(|source| LoadError::Read { key, path: path.into(), source })
 }

@@ -1,7 +1,7 @@
 //! Peer connections and their URLs, for whichever protocol they are of. Invariant: a connection is reached only by a
 //! grant of the subject and session that opened it; for everybody else it is not there.
 
-use crate::{Signaling, authorize::unix_now, failure::Failure, sdpfrag::username_fragment};
+use crate::{Signaling, authorize::unix_now, failure::Failure, sdpfrag::username_fragment, turn::IceServer};
 use axum::http::{HeaderValue, StatusCode};
 use cluster::{Amendment, ConnectionRecord, IceSession, NodeError};
 use protocol::{
@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) tag: HeaderValue,
     /// SDP answer.
     pub(crate) answer: String,
+    /// TURN servers that it may use.
+    pub(crate) turn: Option<IceServer>,
 }
 
 /// A record of a new connection on a node.
@@ -77,7 +79,7 @@ impl Signaling {
         offer: &str,
         call: impl Future<Output = Result<Answer, NodeError>>,
     ) -> Result<Opened, Failure> {
-        let connection = record.connection;
+        let (connection, session) = (record.connection, record.session);
         let theirs = username_fragment(offer).map(str::to_owned);
         tracing::debug!(%connection, node = %record.node, "connecting");
         let lease = lease(record.until);
@@ -98,7 +100,8 @@ impl Signaling {
         };
         let tag = entity_tag(&ours);
         self.0.directory.amend_connection(connection, Amendment::Ice(IceSession { ours, theirs })).await?;
-        Ok(Opened { connection, tag, answer })
+        let turn = self.0.turn.as_ref().map(|servers| servers.for_session(session, unix_now()));
+        Ok(Opened { connection, tag, answer, turn })
     }
 
     /// The record of a connection that these claims reach.

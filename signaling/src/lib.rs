@@ -21,12 +21,14 @@ mod router;
 pub mod sdpfrag;
 mod sessions;
 mod streams;
+mod turn;
 mod wanted;
 mod whip;
 
 pub use config::{Config, Cors, Grants, LoadError};
 pub use failure::not_found;
 pub use limits::{Limits, Rate};
+pub use turn::{Turn, TurnServers, TurnUrl};
 
 use axum::Router;
 use cluster::{Directory, NodeClient, listen::Listener};
@@ -37,8 +39,20 @@ use std::{future::Future, io, sync::Arc};
 #[derive(Clone)]
 pub struct Signaling(Arc<Inner>);
 
+/// What holds for its callers.
+#[derive(Default)]
+pub struct Terms {
+    /// Which pages may call from a browser.
+    pub cors: Cors,
+    /// How often somebody may call.
+    pub limits: Limits,
+    /// TURN servers that peers are told of.
+    pub turn: Option<TurnServers>,
+}
+
 struct Inner {
     cors: Cors,
+    turn: Option<TurnServers>,
     directory: Arc<dyn Directory>,
     verifier: Arc<Verifier>,
     nodes: NodeClient,
@@ -51,34 +65,24 @@ struct Inner {
 }
 
 impl Signaling {
-    /// A service over what the nodes know together, with the usual [`Limits`]. Its metrics go into `registry`, where no
-    /// other signaling service has put its own.
+    /// A service over what the nodes know together. Its metrics go into `registry`, where no other signaling service has
+    /// put its own.
     pub fn new(
-        cors: Cors,
+        terms: Terms,
         directory: Arc<dyn Directory>,
         verifier: Arc<Verifier>,
         nodes: NodeClient,
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
-        Self::with_limits(&Limits::default(), cors, directory, verifier, nodes, registry)
-    }
-
-    /// The same, with limits of its own.
-    pub fn with_limits(
-        limits: &Limits,
-        cors: Cors,
-        directory: Arc<dyn Directory>,
-        verifier: Arc<Verifier>,
-        nodes: NodeClient,
-        registry: &prometheus::Registry,
-    ) -> Result<Self, prometheus::Error> {
+        let Terms { cors, limits, turn } = terms;
         Ok(Self(Arc::new(Inner {
             cors,
+            turn,
             directory,
             verifier,
             nodes,
             agents: agents::Agents::default(),
-            limits: limits::Buckets::new(limits),
+            limits: limits::Buckets::new(&limits),
             streams: streams::Streams::default(),
             wanted: wanted::Wanted::default(),
             metrics: metrics::Metrics::new(registry)?,

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use cluster::{InProcess, NodeClient, listen::Listener};
-use signaling::{Config, Signaling};
+use signaling::{Config, Signaling, Terms};
 use std::{path::PathBuf, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
 
     let config = Config::load(&arguments.config)?;
     let verifier = Arc::new(config.grants.verifier()?);
+    let turn = config.turn.as_ref().map(|turn| turn.servers()).transpose()?;
     let nodes = NodeClient::new(config.node_identity.as_ref()).context("node_identity")?;
     if arguments.check_config {
         Listener::check_public(&config.listen).context("listen")?;
@@ -42,7 +43,8 @@ async fn main() -> anyhow::Result<()> {
     }
     let directory = Arc::new(InProcess::new());
     let registry = prometheus::Registry::new();
-    let service = Signaling::with_limits(&config.limits, config.cors, directory, verifier, nodes, &registry)?;
+    let terms = Terms { cors: config.cors, limits: config.limits, turn };
+    let service = Signaling::new(terms, directory, verifier, nodes, &registry)?;
     tracing::info!(public = public.url(), internal = internal.url(), "serving");
     service.serve(public, internal, terminated()).await.context("serving ended")
 }

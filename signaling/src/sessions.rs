@@ -8,6 +8,7 @@ use crate::{
     connections::{Opened, Resource, lease, record},
     failure::Failure,
     sdpfrag,
+    turn::IceServer,
 };
 use axum::{
     Json,
@@ -19,9 +20,9 @@ use cluster::{Amendment, ConnectionRecord, placement};
 use protocol::{
     CameraId, Rid,
     grant::{Audience, Claims},
-    node::{Answer, Change, Listen, MAX_SLOTS, SlotChange, View},
+    node::{Change, Listen, MAX_SLOTS, SlotChange, View},
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Body of `POST /v1/sessions`.
 #[derive(Deserialize)]
@@ -32,6 +33,14 @@ struct Opening {
     slots: Vec<Option<Wish>>,
     #[serde(default)]
     audio: Option<CameraId>,
+}
+
+/// What `POST /v1/sessions` is answered with.
+#[derive(Serialize)]
+struct Made {
+    answer: String,
+    #[serde(rename = "iceServers", skip_serializing_if = "Vec::is_empty")]
+    ice_servers: Vec<IceServer>,
 }
 
 #[derive(Deserialize)]
@@ -103,9 +112,9 @@ pub(crate) async fn open(
     let (connection, session, until) = (record.connection, claims.sid, claims.exp);
     let request = View { connection, session, granted: claims.cameras, slots: MAX_SLOTS, show, listen, until, offer };
     let opened = service.open(record, &request.offer, service.0.nodes.view(node, &request)).await?;
-    let Opened { connection, tag, answer } = opened;
+    let Opened { connection, tag, answer, turn } = opened;
     let headers = [(header::LOCATION, Resource::Session.location(connection)), (header::ETAG, tag)];
-    Ok((StatusCode::CREATED, headers, Json(Answer { answer })).into_response())
+    Ok((StatusCode::CREATED, headers, Json(Made { answer, ice_servers: turn.into_iter().collect() })).into_response())
 }
 
 /// `PATCH /v1/sessions/{id}`.

@@ -7,11 +7,12 @@ use crate::{
     body,
     connections::{Opened, Resource, record},
     failure::Failure,
+    turn::IceServer,
 };
 use axum::{
     extract::{Path, Query, Request, State},
     http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use cluster::placement;
 use protocol::{
@@ -133,7 +134,8 @@ fn created(resource: Resource, opened: Opened) -> Response {
         (header::LOCATION, resource.location(opened.connection)),
         (header::ETAG, opened.tag),
     ];
-    (StatusCode::CREATED, headers, opened.answer).into_response()
+    let turn = AppendHeaders(opened.turn.iter().flat_map(IceServer::links).map(|link| (header::LINK, link)));
+    (StatusCode::CREATED, headers, turn, opened.answer).into_response()
 }
 
 fn camera_id(text: String) -> Result<CameraId, Failure> {

@@ -34,7 +34,7 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
     assert_eq!(check(&loadtest("jwks.json"), None), Ok(()));
 
     let cases = [
-        (format!("{good}surprise: 1\n"), "known are listen, internal, grants, cors, limits, node_identity"),
+        (format!("{good}surprise: 1\n"), "known are listen, internal, grants, cors, limits, turn, node_identity"),
         (good.replace("listen:", "lissten:"), "did you mean 'listen'?"),
         (format!("{good}limits: {{subject: {{burst: 0, per_second: 1}}}}\n"), "limits.subject.burst"),
         (format!("{good}limits: {{subject: {{burst: 1}}}}\n"), "limits.subject.per_second"),
@@ -46,6 +46,8 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         (good.replace("jwks.json", "none.json"), "none.json"),
         (loadtest("none.json"), "grants.loadtest_jwks_file: "),
         (loadtest("signaling.yaml"), "not a JWKS"),
+        (format!("{good}turn: {{urls: ['stun:a'], secret_file: jwks.json}}\n"), "turn.urls"),
+        (format!("{good}turn: {{urls: ['turn:a'], secret_file: none}}\n"), "turn.secret_file: none"),
         (format!("{good}cors: {{origins: ['app.example']}}\n"), "origins"),
     ];
     for (yaml, key) in cases {

@@ -10,7 +10,7 @@ use edge_agent::health::Board;
 use protocol::CameraId;
 use protocol::grant::{Jwks, Signer, Verifier};
 use sfu::Node;
-use signaling::{Cors, Signaling};
+use signaling::{Signaling, Terms, Turn};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     let listener = Listener::public(&listen::Config::plain(demo.listen))?;
     let url = listener.url();
     let signaling = Signaling::new(
-        Cors::default(),
+        terms(&demo)?,
         Arc::clone(&directory),
         Arc::clone(&verifier),
         NodeClient::new(None)?,
@@ -80,6 +80,12 @@ async fn announce(url: String, directory: Arc<dyn Directory>) {
     // A directory that does not answer keeps nobody from the page.
     let _ = first_node(&*directory).await;
     println!("Sunroom is at {url}/");
+}
+
+fn terms(demo: &Demo) -> anyhow::Result<Terms> {
+    let Some(secret_file) = demo.turn_secret.clone() else { return Ok(Terms::default()) };
+    let turn = Turn { urls: demo.turn.clone(), secret_file, lifetime_seconds: Turn::DAY };
+    Ok(Terms { turn: Some(turn.servers()?), ..Terms::default() })
 }
 
 fn node_config(demo: &Demo) -> sfu::Config {

@@ -15,6 +15,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use protocol::grant::Audience;
 use protocol::{CameraId, Rid};
+use signaling::TurnUrl;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
@@ -64,6 +65,13 @@ struct Demo {
     /// How long a camera's encoding keeps flowing after its last viewer, in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     linger: u64,
+    /// TURN server for viewers whose network lets no UDP through (RFC 7065), such as
+    /// `turn:turn.example:3478?transport=tcp`; once for each.
+    #[arg(long, requires = "turn_secret")]
+    turn: Vec<TurnUrl>,
+    /// File with the secret that is shared with the TURN servers (coturn's `static-auth-secret`).
+    #[arg(long, requires = "turn")]
+    turn_secret: Option<PathBuf>,
     /// The built page.
     #[arg(long, default_value = "web/dist")]
     web: PathBuf,

@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use protocol::grant::{Jwks, LOADTEST_ISSUER, Verifier};
 use sfu::{Media, Node};
-use signaling::{Cors, Signaling};
+use signaling::{Signaling, Terms};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ pub(crate) async fn run(target: Target) -> anyhow::Result<()> {
     let verifier = Arc::new(target.verifier()?);
     let registry = prometheus::Registry::new();
     let nodes = NodeClient::new(None)?;
-    let signaling = Signaling::new(Cors::default(), Arc::clone(&directory), verifier, nodes, &registry)?;
+    let signaling = Signaling::new(Terms::default(), Arc::clone(&directory), verifier, nodes, &registry)?;
     let router = signaling.router().merge(signaling.internal_router()).fallback(signaling::not_found);
     let listener = Listener::public(&listen::Config::plain(target.listen))?;
     let url = listener.url();

@@ -23,7 +23,7 @@ use protocol::{
 use reqwest::Method;
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
 use serde_json::{Value, json};
-use signaling::{Cors, Limits, Signaling};
+use signaling::{Cors, Limits, Signaling, Terms};
 use std::{
     convert::Infallible,
     io,
@@ -236,20 +236,21 @@ impl Stage {
 
     /// The same, with these origins.
     pub(crate) async fn with(cors: Cors) -> Self {
-        Self::start(&Limits::default(), cors, false).await
+        Self::start(Terms { cors, ..Terms::default() }, false).await
     }
 
     /// The same, with these limits.
     pub(crate) async fn limited(limits: &Limits) -> Self {
-        Self::start(limits, Cors::default(), false).await
+        Self::start(Terms { limits: limits.clone(), ..Terms::default() }, false).await
     }
 
     /// The same, trusting a load test's issuer too.
     pub(crate) async fn of_a_test_cluster(limits: &Limits) -> Self {
-        Self::start(limits, Cors::default(), true).await
+        Self::start(Terms { limits: limits.clone(), ..Terms::default() }, true).await
     }
 
-    async fn start(limits: &Limits, cors: Cors, trusts_loadtest: bool) -> Self {
+    /// The same, on these terms.
+    pub(crate) async fn start(terms: Terms, trusts_loadtest: bool) -> Self {
         let (signer, loadtest) = (signer(), signer_for(LOADTEST_ISSUER));
         let verifier = Verifier::new(signer.issuer(), &Jwks { keys: vec![signer.jwk()] });
         let keys = Jwks { keys: vec![loadtest.jwk()] };
@@ -259,7 +260,7 @@ impl Stage {
         let shared: Arc<dyn Directory> = Arc::clone(&directory) as Arc<dyn Directory>;
         let registry = prometheus::Registry::new();
         let verifier = Arc::new(verifier);
-        let service = Signaling::with_limits(limits, cors, shared, verifier, nodes, &registry);
+        let service = Signaling::new(terms, shared, verifier, nodes, &registry);
         let service = service.expect("a fresh registry");
         let (public, internal, node) = (listener(), listener(), FakeNode::default());
         let urls = (public.url(), internal.url());
