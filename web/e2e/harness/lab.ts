@@ -6,8 +6,8 @@ import { ROOT, Server, service } from './process';
 /** An IPv4 candidate of a node: as far as its address, that, its port, and the rest. */
 const CANDIDATE = /(a=candidate:\S+ 1 udp \d+ )(\d+\.\d+\.\d+\.\d+) (\d+)( typ host)/g;
 
-/** Any other, which would lead past the relays. */
-const OTHER = /a=candidate:\S+ 1 udp \d+ \S*:\S* \d+ typ host.*\r\n/g;
+/** Any other, which would lead past the relays: of IPv6, or of TCP. */
+const OTHER = /a=candidate:\S+ 1 (?:udp \d+ \S*:\S*|tcp \d+ \S+) \d+ typ host.*\r\n/g;
 
 /** Relays of one network, in front of one page. */
 export class Lab {

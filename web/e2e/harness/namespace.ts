@@ -67,6 +67,18 @@ export class Namespace {
     return `http://${this.network}.1:${(gate.address() as AddressInfo).port}`;
   }
 
+  /** This side's address. */
+  get outside(): string {
+    return `${this.network}.1`;
+  }
+
+  /** Drops what comes in by the cable and meets one of these expressions (nft(8)), from now on. */
+  async drop(...what: readonly string[]): Promise<void> {
+    const rules = what.map((expression) => `iifname eth0 ${expression} drop;`).join(' ');
+    const table = `table inet firewall { chain input { type filter hook input priority filter; ${rules} }; }`;
+    await ip('netns', 'exec', this.name, 'nft', table);
+  }
+
   /** Pulls the cable. */
   async cut(): Promise<void> {
     await ip('link', 'set', this.end, 'down');

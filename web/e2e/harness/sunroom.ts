@@ -33,9 +33,13 @@ export class Sunroom {
   ) {}
 
   /** One RTSP camera that asks for a password (digest), main and sub stream, served with the pages in `web`. */
-  static async withCamera(web: string, env: Readonly<Record<string, string>> = {}): Promise<Sunroom> {
+  static async withCamera(
+    web: string,
+    env: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+  ): Promise<Sunroom> {
     const camera = await Camera.start();
-    return Sunroom.#start(web, [camera], pulled(camera), env);
+    return Sunroom.#start(web, [camera], [...pulled(camera), ...args], env);
   }
 
   /** That camera, which is the caller's to end; by way of `port` where something stands between. */

@@ -42,6 +42,8 @@ export interface LinkListener {
 
 /** ICE that has not connected by then will not, in milliseconds from the answer. */
 const CONNECT_MS = 8_000;
+/** ICE that has not connected by then looks for a way over the TURN servers as well, in milliseconds from the answer. */
+const DIRECT_MS = 1_000;
 /** When media ends, the service's word why follows within this time, in milliseconds. */
 const WHY_MS = 300;
 
@@ -57,6 +59,7 @@ export class Link {
   #location: string | undefined;
   #grant = '';
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #direct: ReturnType<typeof setTimeout> | undefined;
   #connected = false;
   #over = false;
 
@@ -108,8 +111,9 @@ export class Link {
       await pc.setRemoteDescription({ type: 'answer', sdp: made.answer });
       this.received.hurry();
       this.received.transport()?.addEventListener('statechange', () => this.#changed());
-      const reason = local('ice_timeout', 'No way for the picture', 'The network lets no video through (UDP).');
+      const reason = local('ice_timeout', 'No way for the picture', 'The network lets no video through.');
       if (!this.#connected) this.#timer = setTimeout(() => this.#lose(reason), CONNECT_MS);
+      this.#relay(made.iceServers);
       this.#changes.start();
       this.#events = new EventStream(made.location, () => this.#grant, {
         event: (event) => {
@@ -211,6 +215,17 @@ export class Link {
     }
   }
 
+  /** Few need a relay and it costs its owner, so it is asked for only where there seems to be no other way. */
+  #relay(servers: readonly RTCIceServer[]): void {
+    if (servers.length === 0) return;
+    const pc = this.#pc;
+    pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...servers] });
+    this.#direct = setTimeout(() => {
+      const isUnderWay = pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
+      if (!isUnderWay && !this.#over) this.#ice.moved();
+    }, DIRECT_MS);
+  }
+
   #restart(told: string): Promise<string> {
     if (this.#location === undefined) throw new ProblemError(local('no_session', 'No session', ''));
     return sessions.restart(this.#location, this.#grant, told, this.#abort.signal);
@@ -225,6 +240,7 @@ export class Link {
 
   #forget(): void {
     this.#over = true;
+    clearTimeout(this.#direct);
     this.#changes.close();
     this.#ice.close();
     this.#events?.close();

@@ -45,6 +45,8 @@ export interface Made {
   readonly answer: string;
   /** Its address. */
   readonly location: string;
+  /** TURN servers that it may use. */
+  readonly iceServers: readonly RTCIceServer[];
 }
 
 /** No answer within this time counts as none, in milliseconds. */
@@ -63,11 +65,11 @@ export async function open(base: string, grant: string, opening: Opening, signal
   });
   if (response.status !== 201) throw new ProblemError(await readProblem(response));
   const location = response.headers.get('location');
-  const body = (await response.json().catch(() => undefined)) as { answer?: unknown } | undefined;
+  const body = (await response.json().catch(() => undefined)) as { answer?: unknown; iceServers?: RTCIceServer[] } | undefined;
   if (location === null || typeof body?.answer !== 'string') {
     throw new ProblemError(local('incomplete_answer', 'Incomplete answer', 'The service named no session.'));
   }
-  return { answer: body.answer, location: new URL(location, url).href };
+  return { answer: body.answer, location: new URL(location, url).href, iceServers: body.iceServers ?? [] };
 }
 
 /** Changes a session; `grant` takes the place of the session's. Throws ProblemError, or what fetch throws. */

@@ -88,8 +88,21 @@ export class FakePeer {
     return Promise.resolve();
   }
 
+  /** What each restart of ICE could use. */
+  readonly restarts: RTCConfiguration[] = [];
+  #configuration: RTCConfiguration = {};
+
   restartIce(): void {
     // Its offers look the same before and after.
+    this.restarts.push(this.#configuration);
+  }
+
+  getConfiguration(): RTCConfiguration {
+    return this.#configuration;
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.#configuration = configuration;
   }
 
   /** Each reading finds another 25 frames decoded in each slot that moves, while there is a way. */
@@ -142,6 +155,8 @@ export class FakeService {
   readonly calls: Call[] = [];
   /** Answers in place of the usual ones, by method and type of the call; used up one by one. */
   readonly answers: { readonly method: string; readonly status: number; readonly code?: string }[] = [];
+  /** TURN servers that sessions are told of. */
+  iceServers: readonly RTCIceServer[] | undefined;
   #sessions = 0;
   #events: ReadableStreamDefaultController<Uint8Array> | undefined;
 
@@ -175,7 +190,7 @@ export class FakeService {
     if (method === 'POST') {
       this.#sessions += 1;
       const answer = 'v=0\r\na=ice-ufrag:node\r\na=ice-pwd:node\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n';
-      return Response.json({ answer }, { status: 201, headers: { location: `/v1/sessions/${this.#sessions}` } });
+      return Response.json({ answer, iceServers: this.iceServers }, { status: 201, headers: { location: `/v1/sessions/${this.#sessions}` } });
     }
     if (type.endsWith('sdpfrag')) return new Response('a=ice-ufrag:again\r\na=ice-pwd:again\r\n', { status: 200 });
     return new Response(null, { status: 204 });

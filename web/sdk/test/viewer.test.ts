@@ -62,6 +62,33 @@ describe('a viewer', () => {
     expect(names(viewer, 3)).toEqual(['waiting', 'idle', 'playing']);
   });
 
+  it('looks for a way over TURN servers where there is none without', async () => {
+    const iceServers = [{ urls: ['turn:turn.example'], username: '1:s', credential: 'c' }];
+    service.iceServers = iceServers;
+    const viewer = new Viewer({ grant });
+    viewer.connect(A);
+    await settle();
+    await vi.advanceTimersByTimeAsync(900);
+    expect(peer(0).restarts).toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(peer(0).restarts).toEqual([{ iceServers }]);
+    peer(0).ice('connected');
+    expect(viewer.connection.name).toBe('connected');
+    expect(FakePeer.all).toHaveLength(1);
+  });
+
+  it('leaves TURN servers alone where it is connected without, or there are none', async () => {
+    const viewers = [new Viewer({ grant }), new Viewer({ grant })];
+    viewers[0]?.connect(A);
+    await settle();
+    service.iceServers = [{ urls: ['turn:turn.example'], username: '1:s', credential: 'c' }];
+    viewers[1]?.connect(A);
+    await settle();
+    peer(1).ice('connected');
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([peer(0).restarts, peer(1).restarts]).toEqual([[], []]);
+  });
+
   it('switches at once, and tells the new camera’s picture from the former’s', async () => {
     const [viewer, video] = await playing();
     viewer.show(0, B);

@@ -69,7 +69,7 @@ export const chinese: Readonly<Record<Key, string>> = {
   'refused.body': '在启用账号之前，只能在运行本服务的机器上观看。请在那台机器上打开启动时显示的网址。',
   'problem.unreachable': '无法连接到服务。',
   'problem.timeout': '服务未能及时响应。',
-  'problem.ice_timeout': '当前网络无法传输视频（UDP 受限）。',
+  'problem.ice_timeout': '当前网络无法传输视频。',
   'problem.connection_lost': '与视频服务的连接已中断。',
   'problem.no_frames': '服务已发送画面，但未能收到。',
   'problem.unsupported': '此浏览器无法播放画面（不支持 WebRTC H.264）。',

@@ -69,7 +69,7 @@ export const english = {
     'Until accounts are set up, Sunroom shows its cameras only on the machine that it runs on. Open this page there, at the address that it printed when it started.',
   'problem.unreachable': 'The service cannot be reached.',
   'problem.timeout': 'The service did not answer in time.',
-  'problem.ice_timeout': 'The network lets no video through (UDP).',
+  'problem.ice_timeout': 'The network lets no video through.',
   'problem.connection_lost': 'The connection to the video service was lost.',
   'problem.no_frames': 'Nothing came through of what is sent.',
   'problem.unsupported': 'This browser cannot play the picture (H.264 over WebRTC).',
