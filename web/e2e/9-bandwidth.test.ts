@@ -125,8 +125,11 @@ it('shows of nine cameras what a network carries, the first one before the other
   const { page, lab, grant, cameras } = await before('wall', Sunroom.withFive(PAGES, TRACED), 6);
   await page.evaluate(([g, n]) => window.measure.session('wall', g, n), [grant, SLOTS] as const);
   const beganMs = await page.evaluate(() => performance.now());
-  // The camera that has a large picture in two slots, those that have none in the others.
-  const shown = Array.from({ length: SLOTS }, (_, slot) => cameras[slot % 4] ?? '');
+  // One camera has a large picture too, for the first slot; it and the others are small elsewhere, as a page has them.
+  const shown = Array.from({ length: SLOTS }, (_, slot) => {
+    const number = slot % 4;
+    return [cameras[number] ?? '', slot === FIRST || number > 0 ? 'h' : 'l'] as const;
+  });
   await page.evaluate(([c, first]) => window.measure.wall('wall', c, first), [shown, FIRST] as const);
 
   const look = async (): Promise<readonly Tile[]> => {

@@ -109,9 +109,9 @@ export const measure = {
   },
 
   /** Shows a camera in each slot, that in the slot `first` before the others where the network does not carry all. */
-  wall(name: string, cameras: readonly string[], first: number): void {
+  wall(name: string, shows: readonly (readonly [camera: string, rid: Rid])[], first: number): void {
     const { viewer } = of(name);
-    for (const [slot, camera] of cameras.entries()) viewer.show(slot, camera, { rid: 'h', priority: slot === first ? 1 : 0 });
+    for (const [slot, [camera, rid]] of shows.entries()) viewer.show(slot, camera, { rid, priority: slot === first ? 1 : 0 });
   },
 
   /** Shows nothing in a slot. */
