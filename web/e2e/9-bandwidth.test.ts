@@ -161,6 +161,7 @@ it('shows of nine cameras what a network carries, the first one before the other
   figure('wall1_paused', narrow.filter((tile) => tile.state === 'paused').length, 'slots');
   figure('wall1_pauses', changes.length, 'pauses');
   figure('wall1_glass_p95_ms', glass(narrow));
+  expect(large, 'the first slot has a large picture, where all of them are carried').toBeGreaterThan(0);
   const others = wide.filter((tile, slot) => slot !== FIRST && tile.width === LARGE).length;
   expect(others === 0 || wide[FIRST]?.width === LARGE, 'the first slot has a large picture before others do').toBe(true);
   for (const [slot, tile] of wide.entries()) expect(tile.standsMs, `longest standstill of slot ${slot}`).toBeLessThan(STANDS_MS);

@@ -55,8 +55,9 @@ pub struct Allocation {
     pub goal: Option<u64>,
 }
 
-/// Divides `rate` bit/s between the slots. Where not `may_pause`, the smallest encodings are given in any case.
-pub fn allocate(rate: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> Allocation {
+/// Divides `rate` bit/s between the slots. The smallest encodings of those that play go on up to `kept` bit/s; where not
+/// `may_pause`, they are given in any case.
+pub fn allocate(rate: u64, kept: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> Allocation {
     let mut order: SmallVec<[usize; 9]> = (0..demands.len()).filter(|at| !demands[*at].candidates.is_empty()).collect();
     let largest = |demand: &Demand| demand.candidates.last().map(|c| c.rank);
     order.sort_by_key(|at| (Reverse(demands[*at].priority), Reverse(largest(&demands[*at])), *at));
@@ -68,7 +69,8 @@ pub fn allocate(rate: u64, sound: u64, may_pause: bool, demands: &[Demand]) -> A
     for (turn, at) in order.iter().enumerate() {
         let smallest = demands[*at].candidates[0];
         let with = total + smallest.rate;
-        if turn == 0 || !may_pause || fits(with, demands[*at].shown.is_some()) {
+        let is_kept = demands[*at].shown.is_some() && with <= kept;
+        if turn == 0 || !may_pause || is_kept || fits(with, false) {
             slots[*at] = Allotted::UpTo(smallest.rank);
             total = with;
         } else {

@@ -4,8 +4,8 @@
 //! A receiver that estimates as draft-ietf-rmcat-gcc-02 has it (section 5) lowers its REMB only when packets queue, to 0.85
 //! of what arrives, again and again while they do, and tells that at once. Else it raises it, by some 8 % a second or less,
 //! and by no more than to 1.5 times what arrives; so after a fall it stays far below what is carried for a long time. Hence
-//! falls are evidence of a small link and rises of one that is not full, but neither the value as such nor one small fall,
-//! which a moment of jitter brings about.
+//! falls are evidence of a small link and rises of one that is not full, but not the value as such, and one fall is little
+//! of it: a moment of jitter brings it about. A small link makes the next one follow at once.
 //!
 //! Invariants: the rate rises only to what was sent and arrived; a probe ends by itself, at its goal, at the first sign of
 //! a queue, or in silence.
@@ -24,6 +24,8 @@ const NO_ESTIMATE_AFTER: Duration = Duration::from_secs(8);
 const SPAN: Duration = Duration::from_millis(500);
 /// Falls are a small link when they lead below this share of what is sent, and of the estimate before them.
 const CLEAR_FALL: f64 = 0.8;
+/// One fall alone is one only when it leads below this share of what is sent.
+const DEEP_FALL: f64 = 0.6;
 /// What is left of what arrives after a fall.
 const BETA: f64 = 0.85;
 /// No probe begins for so long after any fall.
@@ -75,6 +77,8 @@ pub struct Bandwidth {
     lowered: Option<Instant>,
     /// It was lowered to the estimate.
     by_estimate: bool,
+    /// By one fall, of which it is not known yet whether it was a moment of jitter: since when, and the rate before.
+    unsure: Option<(Instant, u64)>,
     /// Mean share of packets lost.
     lost: f32,
     /// Least round trip; the last one, and whether it was much longer.
@@ -145,6 +149,7 @@ impl Default for Bandwidth {
             fell: None,
             lowered: None,
             by_estimate: false,
+            unsure: None,
             lost: 0.0,
             round_trip: None,
             way: None,
@@ -166,6 +171,11 @@ impl Bandwidth {
         self.rate
     }
 
+    /// What is sent already may go on up to this, in bit/s: more than the rate where that was lowered on slight evidence.
+    pub fn benefit_of_doubt(&self) -> u64 {
+        self.unsure.map_or(self.rate, |(_, before)| before.max(self.rate))
+    }
+
     /// Whether the network has shown what it does not carry.
     pub fn is_limited(&self) -> bool {
         self.lowered.is_some()
@@ -184,13 +194,15 @@ impl Bandwidth {
             self.rate = START.max(sending);
         }
         if has_fallen {
-            self.fell = Some(now);
-            let is_clear = last.is_none() || (is_low && estimate < share(self.highest, CLEAR_FALL));
+            let again = self.fell.replace(now).is_some_and(|at| now < at + REACTION);
+            let is_plain = again || estimate < share(sending, DEEP_FALL);
+            let is_clear = last.is_none() || (is_low && is_plain && estimate < share(self.highest, CLEAR_FALL));
             if self.was_probing(now) {
                 self.give_up(now);
             } else if is_clear || (self.is_reacting(now) && self.by_estimate) {
+                let unsure = Some((now, self.rate)).filter(|_| !self.is_reacting(now));
                 self.lower(now, estimate);
-                self.by_estimate = true;
+                (self.by_estimate, self.unsure) = (true, unsure);
             } else if self.is_reacting(now) {
                 // The estimate may be far below for older reasons.
                 self.lower(now, estimate.max(share(self.rate, BETA)));
@@ -198,9 +210,11 @@ impl Bandwidth {
         }
         self.highest = self.highest.max(estimate);
         self.confirm(now, sent, has_risen);
-        if !has_fallen && estimate >= sending {
+        let was_jitter = self.unsure.is_some() && !self.is_reacting(now);
+        if !has_fallen && (estimate >= sending || was_jitter) {
             self.rate = self.rate.max(sending);
         }
+        self.unsure = self.unsure.filter(|_| self.is_reacting(now));
         self.begin_probe(now, sent, sending);
         self.rate != before
     }
@@ -312,7 +326,7 @@ impl Bandwidth {
         if self.probe.take().is_some() || self.raised.take().is_some() {
             self.fail();
         }
-        (self.lowered, self.by_estimate) = (Some(now), false);
+        (self.lowered, self.by_estimate, self.unsure) = (Some(now), false, None);
         self.rate = self.rate.min(rate).max(LEAST);
         self.highest = self.estimate.unwrap_or_default();
         // What was sent before says nothing of what is carried from now on.

@@ -116,8 +116,14 @@ fn slots_that_a_small_network_cannot_carry_are_told_to_be_paused_and_come_back_w
     let wishes: Vec<Wish> = (0..9).map(|n| ("l", u8::from(n == 4))).collect();
     let mut stage = Stage::new(2, &wishes);
     stage.fall(5_500_000, 1_200_000);
-    let paused: Vec<u8> = (0..9).filter(|slot| stage.states(*slot).last() == Some(&SlotState::Paused)).collect();
-    assert_eq!(paused, [1, 2, 3, 5, 6, 7, 8], "the first by priority stays, then the first by number");
+    let paused = |stage: &Stage| -> Vec<u8> {
+        (0..9).filter(|slot| stage.states(*slot).last() == Some(&SlotState::Paused)).collect()
+    };
+    assert!(paused(&stage).is_empty(), "it may have been a moment of jitter");
+    stage.run(REPORT);
+    stage.tell(1_150_000);
+    stage.take();
+    assert_eq!(paused(&stage), [1, 2, 3, 5, 6, 7, 8], "the first by priority stays, then the first by number");
     let ours: BTreeSet<_> = [0, 4].map(|slot| Net::ssrc(stage.viewer, slot)).into();
     assert!(stage.run(1000).iter().all(|packet| ours.contains(&packet.header.ssrc)), "the others are silent");
     let mut has_probed = false;
@@ -267,6 +273,13 @@ fn watch(name: &str, file: &str, seconds: u64, limits: [Limits; 2]) {
         assert!(seen.freeze <= limits.freeze, "{name}, {scene}: {seen:?}");
         assert!(seen.switches_per_minute <= limits.switches, "{name}, {scene}: {seen:?}");
     }
+}
+
+#[test]
+fn a_line_that_carries_a_whole_wall() {
+    let one = Limits { utilisation: 95.0, freeze: 0.5, switches: 1.5 };
+    let wall = Limits { utilisation: 90.0, freeze: 1.5, switches: 1.5 };
+    watch("wall8", "wall", 40, [one, wall]);
 }
 
 /// Its tunnel alone is 4.4 % of the time.

@@ -19,24 +19,39 @@ fn wall(shown: Option<u8>) -> Vec<Demand> {
 #[test]
 fn the_slot_in_the_first_place_gets_the_large_picture_and_the_others_the_small_one() {
     let large = |rate: u64| {
-        let slots = allocate(rate, 0, true, &wall(Some(0))).slots;
+        let slots = allocate(rate, rate, 0, true, &wall(Some(0))).slots;
         assert!(slots.iter().all(|slot| matches!(slot, Allotted::UpTo(0 | 2))));
         (0..9).filter(|n| slots[*n] == Allotted::UpTo(2)).collect::<Vec<_>>()
     };
     assert_eq!(large(7_700_000), [4], "7.5 Mbit/s for two of them leave no margin");
     assert_eq!(large(8_000_000), [0, 4]);
     assert!(large(6_200_000).is_empty());
-    assert_eq!(allocate(7_700_000, 0, true, &wall(Some(0))).goal, Some((7_500_000.0 * 1.1) as u64), "one more");
+    assert_eq!(
+        allocate(7_700_000, 7_700_000, 0, true, &wall(Some(0))).goal,
+        Some((7_500_000.0 * 1.1) as u64),
+        "one more"
+    );
+}
+
+#[test]
+fn what_plays_goes_on_up_to_what_is_kept() {
+    let playing = |rate, kept, shown| {
+        let slots = allocate(rate, kept, 0, true, &wall(shown)).slots;
+        slots.iter().filter(|slot| **slot == Allotted::UpTo(0)).count()
+    };
+    assert_eq!(playing(3_000_000, 4_500_000, Some(0)), 9);
+    assert_eq!(playing(3_000_000, 4_000_000, Some(0)), 8);
+    assert_eq!(playing(3_000_000, 4_500_000, None), 5, "nothing begins");
 }
 
 #[test]
 fn slots_pause_where_not_even_small_pictures_fit_the_last_ones_first() {
-    let narrow = allocate(1_200_000, 80_000, true, &wall(Some(0)));
+    let narrow = allocate(1_200_000, 1_200_000, 80_000, true, &wall(Some(0)));
     let moving: Vec<usize> = (0..9).filter(|n| narrow.slots[*n] != Allotted::Paused).collect();
     assert_eq!(moving, [0, 4], "the first one in order, and the one with priority");
     assert_eq!(narrow.goal, Some((1_580_000.0 * 1.1) as u64));
-    assert!(allocate(1_200_000, 0, false, &wall(None)).slots.iter().all(|slot| *slot == Allotted::UpTo(0)));
-    let nothing = allocate(1, 80_000, true, &wall(Some(0)));
+    assert!(allocate(1_200_000, 1_200_000, 0, false, &wall(None)).slots.iter().all(|slot| *slot == Allotted::UpTo(0)));
+    let nothing = allocate(1, 1, 80_000, true, &wall(Some(0)));
     assert_eq!(nothing.slots[4], Allotted::UpTo(0), "one picture is always tried");
     assert_eq!(nothing.slots.iter().filter(|slot| **slot == Allotted::Paused).count(), 8);
 }
@@ -44,26 +59,26 @@ fn slots_pause_where_not_even_small_pictures_fit_the_last_ones_first() {
 #[test]
 fn what_is_shown_stays_where_it_would_not_begin() {
     let rate = 2_050_000;
-    assert_eq!(allocate(rate, 0, true, &[demand(0, Some(2))]).slots[0], Allotted::UpTo(2));
-    assert_eq!(allocate(rate, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(0));
-    assert_eq!(allocate(H * 21 / 20, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(2));
+    assert_eq!(allocate(rate, rate, 0, true, &[demand(0, Some(2))]).slots[0], Allotted::UpTo(2));
+    assert_eq!(allocate(rate, rate, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(0));
+    assert_eq!(allocate(H * 21 / 20, 0, 0, true, &[demand(0, Some(0))]).slots[0], Allotted::UpTo(2));
 }
 
 #[test]
 fn no_slot_keeps_a_larger_picture_while_one_before_it_waits_for_its_own() {
     let demands = [demand(0, Some(2)), demand(1, Some(0))];
-    let slots = allocate(2_550_000, 0, true, &demands).slots;
+    let slots = allocate(2_550_000, 2_550_000, 0, true, &demands).slots;
     assert_eq!(slots[..], [Allotted::UpTo(0), Allotted::UpTo(0)], "a margin is missing for the second one");
-    assert_eq!(allocate(2_700_000, 0, true, &demands).slots[..], [Allotted::UpTo(0), Allotted::UpTo(2)]);
+    assert_eq!(allocate(2_700_000, 2_700_000, 0, true, &demands).slots[..], [Allotted::UpTo(0), Allotted::UpTo(2)]);
 }
 
 #[test]
 fn a_slot_without_a_picture_takes_nothing() {
     let mut demands = wall(Some(0));
     demands[4].candidates.clear();
-    let divided = allocate(4_000_000, 0, true, &demands);
+    let divided = allocate(4_000_000, 4_000_000, 0, true, &demands);
     assert!(divided.slots.iter().all(|slot| matches!(slot, Allotted::UpTo(_))));
-    assert_eq!(allocate(4_000_000, 0, true, &[]).goal, None);
+    assert_eq!(allocate(4_000_000, 4_000_000, 0, true, &[]).goal, None);
 }
 
 fn any_demand() -> impl Strategy<Value = Demand> {
@@ -87,7 +102,7 @@ proptest! {
         sound in 0u64..200_000,
         demands in proptest::collection::vec(any_demand(), 0..9),
     ) {
-        let divided = allocate(rate, sound, true, &demands);
+        let divided = allocate(rate, rate, sound, true, &demands);
         let sums = demands.iter().zip(&divided.slots).map(|(demand, slot)| given(demand, *slot));
         let (count, total) = sums.filter(|sum| *sum > 0).fold((0, sound), |(n, sum), more| (n + 1, sum + more));
         prop_assert!(total <= rate || count <= 1, "{total} of {rate} in {count} slots");

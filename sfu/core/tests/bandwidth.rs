@@ -77,6 +77,33 @@ fn a_clear_fall_is_acted_on_at_once() {
 }
 
 #[test]
+fn one_fall_that_is_not_deep_is_a_moment_of_jitter_until_another_follows() {
+    for follows in [false, true] {
+        let mut viewer = Viewer::new();
+        viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+        viewer.report(2 * MEGABIT, 1_400_000);
+        assert!(!viewer.bandwidth.is_limited());
+        viewer.report(2 * MEGABIT, if follows { 1_100_000 } else { 1_420_000 });
+        assert_eq!(viewer.bandwidth.is_limited(), follows);
+    }
+}
+
+#[test]
+fn what_flows_keeps_the_benefit_of_the_doubt_for_one_deep_fall() {
+    let mut viewer = Viewer::new();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    viewer.report(2 * MEGABIT, 900_000);
+    assert_eq!((viewer.bandwidth.rate(), viewer.bandwidth.benefit_of_doubt()), (900_000, 5 * MEGABIT));
+    let mut sure = Viewer { bandwidth: viewer.bandwidth, ..viewer };
+    for n in 1..6 {
+        viewer.report(1_500_000, 900_000 + n * 10_000);
+    }
+    assert!(viewer.bandwidth.rate().abs_diff(1_500_000) < 50_000, "what flows is carried: {}", viewer.bandwidth.rate());
+    sure.report(1_500_000, 700_000);
+    assert_eq!((sure.bandwidth.rate(), sure.bandwidth.benefit_of_doubt()), (700_000, 700_000));
+}
+
+#[test]
 fn a_small_fall_is_no_limit_and_many_are() {
     let mut viewer = Viewer::new();
     let last = viewer.rising(2 * MEGABIT, 2_500_000, 5);
