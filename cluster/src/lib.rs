@@ -18,4 +18,4 @@ pub use directory::{
     Amendment, ConnectionRecord, Directory, Epoch, Error, IceSession, Known, NODE_LEASE, Origin, Received, Subscription,
 };
 pub use in_process::InProcess;
-pub use node_api::{NodeClient, NodeError, NodeEvents};
+pub use node_api::{Here, NodeClient, NodeError, NodeEvents};

@@ -2,6 +2,7 @@
 //! once it falls silent, and an error that the node states arrives as the node stated it.
 
 use crate::tls;
+use axum::{Router, body::Body, http};
 use bytes::Bytes;
 use protocol::{
     ConnectionId, NodeId, Problem,
@@ -9,7 +10,12 @@ use protocol::{
 };
 use reqwest::{RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tower::ServiceExt;
 
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 const CALL_TIME: Duration = Duration::from_secs(5);
@@ -50,6 +56,21 @@ pub enum NodeError {
 #[derive(Clone, Debug)]
 pub struct NodeClient {
     http: reqwest::Client,
+    /// The APIs of nodes in this process, by their URLs.
+    here: Arc<RwLock<HashMap<String, Router>>>,
+}
+
+/// Keeps a node of this process within reach without the network, until it is dropped.
+#[derive(Debug)]
+pub struct Here {
+    client: NodeClient,
+    url: String,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.client.here.write().unwrap_or_else(PoisonError::into_inner).remove(&self.url);
+    }
 }
 
 impl NodeClient {
@@ -62,7 +83,13 @@ impl NodeClient {
             .no_proxy()
             .build()
             .expect("the TLS configuration is of the version that reqwest takes");
-        Ok(Self { http })
+        Ok(Self { http, here: Arc::default() })
+    }
+
+    /// Calls the node at this URL, which is of this process, by its API itself from now on: no socket lies between.
+    pub fn reach(&self, url: &str, api: Router) -> Here {
+        self.here.write().unwrap_or_else(PoisonError::into_inner).insert(url.to_owned(), api);
+        Here { client: self.clone(), url: url.to_owned() }
     }
 
     /// Connects a publisher.
@@ -78,19 +105,19 @@ impl NodeClient {
     /// Ends a connection; one that is gone already is no error.
     pub async fn disconnect(&self, node: &NodeRecord, connection: ConnectionId) -> Result<(), NodeError> {
         let path = format!("v1/connections/{connection}");
-        send(node, self.http.delete(url(node, &path)).timeout(CALL_TIME)).await.map(drop)
+        self.send(node, self.http.delete(url(node, &path))).await.map(drop)
     }
 
     /// Changes what a viewer's slots show, and its grant.
     pub async fn change(&self, node: &NodeRecord, connection: ConnectionId, change: &Change) -> Result<(), NodeError> {
         let path = format!("v1/viewers/{connection}");
-        send(node, self.http.patch(url(node, &path)).json(change).timeout(CALL_TIME)).await.map(drop)
+        self.send(node, self.http.patch(url(node, &path)).json(change)).await.map(drop)
     }
 
     /// Gives a connection new ICE credentials.
     pub async fn restart(&self, node: &NodeRecord, connection: ConnectionId) -> Result<Restarted, NodeError> {
         let path = format!("v1/connections/{connection}/restart");
-        answered(node, self.http.post(url(node, &path))).await
+        self.answered(node, self.http.post(url(node, &path))).await
     }
 
     /// A viewer's events, as they happen. The stream fails after `silence` without a byte.
@@ -101,14 +128,43 @@ impl NodeClient {
         silence: Duration,
     ) -> Result<NodeEvents, NodeError> {
         let path = format!("v1/viewers/{connection}/events");
-        // reqwest's own time limit would end the stream too, so this one is for the head of the answer only.
-        let head = tokio::time::timeout(CALL_TIME, send(node, self.http.get(url(node, &path)))).await;
-        let head = head.map_err(|_| NodeError::Silent { node: node.id.clone(), time: CALL_TIME })??;
-        Ok(NodeEvents { node: node.id.clone(), body: head, silence })
+        let body = self.send(node, self.http.get(url(node, &path))).await?;
+        Ok(NodeEvents { node: node.id.clone(), body, silence })
     }
 
     async fn offer(&self, node: &NodeRecord, path: &str, request: &impl Serialize) -> Result<Answer, NodeError> {
-        answered(node, self.http.post(url(node, path)).json(request)).await
+        self.answered(node, self.http.post(url(node, path)).json(request)).await
+    }
+
+    async fn answered<T: DeserializeOwned>(&self, node: &NodeRecord, request: RequestBuilder) -> Result<T, NodeError> {
+        let response = self.send(node, request).await?;
+        let status = response.status().as_u16();
+        let body = tokio::time::timeout(CALL_TIME, response.json()).await.map_err(|_| silent(node))?;
+        body.map_err(|_| NodeError::Malformed { node: node.id.clone(), status })
+    }
+
+    /// The head of a successful answer.
+    async fn send(&self, node: &NodeRecord, request: RequestBuilder) -> Result<Response, NodeError> {
+        let exchanged = tokio::time::timeout(CALL_TIME, self.exchange(node, request)).await;
+        let response = exchanged.map_err(|_| silent(node))?.map_err(|e| unreachable(&node.id, e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let stated: Option<Problem> = tokio::time::timeout(CALL_TIME, response.json()).await.ok().and_then(Result::ok);
+        // The line decides; a body that says otherwise is not to be believed.
+        match stated.filter(|p| p.status == status.as_u16()) {
+            Some(problem) => Err(NodeError::Refused(problem)),
+            None => Err(NodeError::Malformed { node: node.id.clone(), status: status.as_u16() }),
+        }
+    }
+
+    async fn exchange(&self, node: &NodeRecord, request: RequestBuilder) -> reqwest::Result<Response> {
+        let here = self.here.read().unwrap_or_else(PoisonError::into_inner).get(&node.url).cloned();
+        let Some(api) = here else { return request.send().await };
+        let request = http::Request::<reqwest::Body>::try_from(request.build()?)?;
+        let Ok(response) = api.oneshot(request.map(Body::new)).await;
+        Ok(response.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())).into())
     }
 }
 
@@ -131,10 +187,8 @@ impl NodeEvents {
     }
 }
 
-async fn answered<T: DeserializeOwned>(node: &NodeRecord, request: RequestBuilder) -> Result<T, NodeError> {
-    let response = send(node, request.timeout(CALL_TIME)).await?;
-    let status = response.status().as_u16();
-    response.json().await.map_err(|_| NodeError::Malformed { node: node.id.clone(), status })
+fn silent(node: &NodeRecord) -> NodeError {
+    NodeError::Silent { node: node.id.clone(), time: CALL_TIME }
 }
 
 fn unreachable(node: &NodeId, error: reqwest::Error) -> NodeError {
@@ -143,18 +197,4 @@ fn unreachable(node: &NodeId, error: reqwest::Error) -> NodeError {
 
 fn url(node: &NodeRecord, path: &str) -> String {
     format!("{}/{path}", node.url.trim_end_matches('/'))
-}
-
-async fn send(node: &NodeRecord, request: RequestBuilder) -> Result<Response, NodeError> {
-    let response = request.send().await.map_err(|e| unreachable(&node.id, e))?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let stated: Option<Problem> = response.json().await.ok();
-    // The line decides; a body that says otherwise is not to be believed.
-    match stated.filter(|p| p.status == status.as_u16()) {
-        Some(problem) => Err(NodeError::Refused(problem)),
-        None => Err(NodeError::Malformed { node: node.id.clone(), status: status.as_u16() }),
-    }
 }

@@ -44,6 +44,6 @@ async fn main() -> anyhow::Result<()> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    Node::run(config, Arc::new(cluster::InProcess::new()), shutdown).await?;
+    Node::run(config, Arc::new(cluster::InProcess::new()), None, shutdown).await?;
     Ok(())
 }

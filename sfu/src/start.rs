@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::node::{Node, ShardEnd};
 use crate::shard::{SharedFigures, Thread};
 use crate::{advertise, api, socket, tcp};
-use cluster::{Directory, listen::Listener};
+use cluster::{Directory, NodeClient, listen::Listener};
 use protocol::node::NodeState;
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
@@ -75,10 +75,12 @@ struct Shards {
 }
 
 impl Node {
-    /// Starts a node and serves it until `shutdown`; then its peers are told, and it leaves the directory.
+    /// Starts a node and serves it until `shutdown`; then its peers are told, and it leaves the directory. `callers` are
+    /// of the same process, and reach it without the network.
     pub async fn run(
         config: Config,
         directory: Arc<dyn Directory>,
+        callers: Option<&NodeClient>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartError> {
         config.check()?;
@@ -92,6 +94,7 @@ impl Node {
         node.directory.register(node.record(NodeState::Serving)).await?;
         tracing::info!(node = %node.config.id, shards = node.shards.len(), url = node.url, "media node serves");
         let router = api::router(Arc::clone(&node));
+        let _here = callers.map(|client| client.reach(&node.url, router.clone()));
         let mailboxes = node.shards.iter().map(|shard| shard.mailbox.clone()).collect();
         let accepting = tokio::spawn(tcp::accept(media_listener, mailboxes));
         let (ended, end) = tokio::sync::oneshot::channel();

@@ -161,6 +161,6 @@ async fn health_and_figures_are_served_and_the_node_leaves_the_directory_at_its_
 async fn an_internal_listener_off_loopback_needs_mutual_tls() {
     let internal = listen::Config::plain((Ipv4Addr::UNSPECIFIED, 0).into());
     let config = Config { internal, ..Config::default() };
-    let refused = Node::run(config, Arc::new(InProcess::new()), std::future::ready(())).await;
+    let refused = Node::run(config, Arc::new(InProcess::new()), None, std::future::ready(())).await;
     assert!(matches!(refused, Err(sfu::StartError::Listen(_))));
 }

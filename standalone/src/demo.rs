@@ -42,13 +42,9 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     let registry = prometheus::Registry::new();
     let listener = Listener::public(&listen::Config::plain(demo.listen))?;
     let url = listener.url();
-    let signaling = Signaling::new(
-        terms(&demo)?,
-        Arc::clone(&directory),
-        Arc::clone(&verifier),
-        NodeClient::new(None)?,
-        &registry,
-    )?;
+    let nodes = NodeClient::new(None)?;
+    let signaling =
+        Signaling::new(terms(&demo)?, Arc::clone(&directory), Arc::clone(&verifier), nodes.clone(), &registry)?;
     let agent = agent_config(&signer, &url, cameras, &ids)?;
     let board = Board::new(&agent.cameras);
     let router = signaling.router().merge(metrics::router(registry, board.clone())?).merge(page::router(
@@ -61,7 +57,7 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     tokio::spawn(signaling.follow());
     tokio::spawn(issuer::renew(signer, verifier, Arc::clone(&directory)));
     tokio::spawn(announce(url.clone(), Arc::clone(&directory)));
-    let node = Node::run(node_config(&demo), directory, when(stopped.clone()));
+    let node = Node::run(node_config(&demo), directory, Some(&nodes), when(stopped.clone()));
     let serving = listener.serve(router, when(stopped.clone()));
     let agent = edge_agent::run(agent, board, when(stopped));
     tokio::select! {

@@ -92,14 +92,14 @@ pub(crate) async fn run(target: Target) -> anyhow::Result<()> {
     let verifier = Arc::new(target.verifier()?);
     let registry = prometheus::Registry::new();
     let nodes = NodeClient::new(None)?;
-    let signaling = Signaling::new(Terms::default(), Arc::clone(&directory), verifier, nodes, &registry)?;
+    let signaling = Signaling::new(Terms::default(), Arc::clone(&directory), verifier, nodes.clone(), &registry)?;
     let router = signaling.router().merge(signaling.internal_router()).fallback(signaling::not_found);
     let listener = Listener::public(&listen::Config::plain(target.listen))?;
     let url = listener.url();
 
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(signaling.follow());
-    let node = Node::run(target.node(), Arc::clone(&directory), when(stopped.clone()));
+    let node = Node::run(target.node(), Arc::clone(&directory), Some(&nodes), when(stopped.clone()));
     let serving = listener.serve(router, when(stopped));
     tokio::select! {
         ended = async { tokio::try_join!(

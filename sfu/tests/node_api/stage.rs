@@ -29,7 +29,7 @@ pub(crate) async fn start(media: Media) -> Running {
     let internal = listen::Config::plain((Ipv4Addr::LOCALHOST, 0).into());
     let config = Config { internal, media, ..Config::default() };
     let (stop, stopped) = oneshot::channel::<()>();
-    let node = tokio::spawn(Node::run(config, Arc::clone(&directory), async {
+    let node = tokio::spawn(Node::run(config, Arc::clone(&directory), None, async {
         let _ = stopped.await;
     }));
     let base = loop {
