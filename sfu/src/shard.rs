@@ -100,9 +100,12 @@ fn turn_until_stopped(
             }
         }
         let now = Instant::now();
-        hands.streams.turn(|from, bytes| {
+        let turned = hands.streams.turn(|from, bytes| {
             core.handle(now, Input::Datagram { from: TransportAddress::tcp(from), bytes });
-        })?;
+        });
+        if let Err(error) = turned {
+            tracing::debug!(%error, "TCP connections were not seen to");
+        }
         if core.has_backlog() || core.poll_timeout().is_some_and(|at| at <= now) {
             core.handle(now, Input::Timeout);
         }

@@ -1,6 +1,6 @@
 //! Takes connections in: the first frame of each says which shard it is for.
 //!
-//! Invariant: who has not said so is given little time and little memory, and one address cannot keep the others out.
+//! Invariant: who has not said so is given little time and little memory, and one network cannot keep the others out.
 
 use super::HEADER;
 use crate::mailbox::{Mail, Mailbox};
@@ -8,7 +8,7 @@ use sfu_core::ice::{BindingRequest, MAX_MESSAGE};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -19,7 +19,7 @@ const LISTEN_BACKLOG: i32 = 1024;
 const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Most connections that have not said so yet ...
 const MAX_STRANGERS: usize = 1024;
-/// ... and of one address.
+/// ... and of one network: an IPv4 address, or an IPv6 /64.
 const MAX_STRANGERS_OF_ONE: usize = 32;
 /// How long nothing is accepted after the system refused: it is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ pub(crate) async fn accept(listener: TcpListener, shards: Vec<Mailbox>) -> io::R
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
-                if let Some(stranger) = strangers.admit(from.ip().to_canonical()) {
+                if let Some(stranger) = strangers.admit(from.ip()) {
                     tokio::spawn(introduce(socket, from, Arc::clone(&shards), stranger));
                 }
             }
@@ -86,7 +86,15 @@ async fn first_frame(mut socket: tokio::net::TcpStream) -> io::Result<(TcpStream
     Ok((socket.into_std()?, first))
 }
 
-/// Connections that have not said yet whom they are for, by their addresses.
+/// Who has one IPv6 address has its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// Connections that have not said yet whom they are for, by their networks.
 #[derive(Clone, Default)]
 pub(super) struct Strangers(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
@@ -99,6 +107,7 @@ pub(super) struct Stranger {
 impl Strangers {
     /// Counts one more until it is dropped; `None` where there are too many.
     pub(super) fn admit(&self, from: IpAddr) -> Option<Stranger> {
+        let from = network(from);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_one = all.get(&from).copied().unwrap_or_default();
         if of_one >= MAX_STRANGERS_OF_ONE || all.values().sum::<usize>() >= MAX_STRANGERS {

@@ -103,11 +103,15 @@ fn a_peer_that_does_not_read_loses_whole_trains_and_delays_nobody() {
 }
 
 #[test]
-fn strangers_are_few_and_fewer_of_one_address() {
+fn strangers_are_few_and_fewer_of_one_network() {
     let strangers = Strangers::default();
     let address = |n: u16| IpAddr::from(Ipv4Addr::new(192, 0, (n >> 8) as u8, n as u8));
     let one: Vec<Stranger> = std::iter::from_fn(|| strangers.admit(address(0))).collect();
     assert_eq!(one.len(), 32);
+    let in_one_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]);
+    assert_eq!((0..100).filter_map(|n| strangers.admit(in_one_64(n))).collect::<Vec<Stranger>>().len(), 32);
+    let mapped = Ipv4Addr::new(192, 0, 0, 0).to_ipv6_mapped().into();
+    assert!(strangers.admit(mapped).is_none(), "IPv4 is what it is");
     let others: Vec<Stranger> = (1..2000).filter_map(|n| strangers.admit(address(n))).collect();
     assert_eq!(others.len(), 1024 - 32);
     drop(one);
