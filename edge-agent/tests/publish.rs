@@ -11,9 +11,10 @@ use edge_agent::{
     grant::Keeper,
     h264::AccessUnit,
     health::Board,
-    publish::{Publisher, Wanted},
+    publish::{Publisher, Sending, Wanted},
     signaling::Signaling,
     sound::{Codec, Packet, SoundFeed},
+    uplink::Uplink,
 };
 use protocol::Rid;
 use rtc::rtcp::sender_report::SenderReport;
@@ -45,6 +46,7 @@ struct Setup {
     low: Feed,
     sound: SoundFeed,
     wanted: watch::Sender<Wanted>,
+    sending: watch::Sender<Sending>,
     stop: watch::Sender<bool>,
     board: Board,
     signaling: Signaling,
@@ -74,22 +76,32 @@ impl Setup {
         let (high, low, sound) = (Feed::default(), Feed::default(), SoundFeed::default());
         (0..50).for_each(|i| [&high, &low].into_iter().for_each(|f| f.push(frame(i))));
         let (wanted, stop) = (watch::Sender::new(Wanted::default()), watch::Sender::new(false));
+        let sending = watch::Sender::new(Sending::default());
         let publisher = Publisher {
             camera: id,
             feeds: rids.iter().cloned().zip([high.clone(), low.clone()]).collect(),
             sound: sound.clone(),
-            wanted: wanted.subscribe(),
+            sending: sending.subscribe(),
+            uplink: Uplink::default(),
             board: board.camera(id).expect("on the board").clone(),
             signaling: signaling.clone(),
         };
         let task = tokio::spawn(publisher.run(stop.subscribe()));
-        let setup = Self { server, high, low, sound, wanted, stop, board, signaling, task };
+        let setup = Self { server, high, low, sound, wanted, sending, stop, board, signaling, task };
         setup.until(|b| b.health()[0].published).await;
         setup
     }
 
     fn want<const N: usize>(&self, encodings: [Rid; N]) {
-        self.wanted.send_if_modified(|w| w.replace(encodings, false));
+        self.change(|w| w.replace(encodings, false));
+    }
+
+    /// Changes what is wanted; all of it is sent.
+    fn change<T>(&self, change: impl FnOnce(&mut Wanted) -> T) {
+        self.wanted.send_modify(|w| drop(change(w)));
+        let wanted = self.wanted.borrow();
+        let rids: Vec<Rid> = wanted.encodings().iter().cloned().collect();
+        self.sending.send_if_modified(|s| s.update(&wanted, &rids, false));
     }
 
     async fn until(&self, is_so: impl Fn(&Board) -> bool) {
@@ -276,7 +288,7 @@ async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
     let mut setup = Setup::published().await;
     setup.want([Rid::high()]);
     let first = setup.packets(|p| p.header.marker).await.remove(0);
-    setup.wanted.send_modify(|w| {
+    setup.change(|w| {
         w.replace([], false);
         w.replace([Rid::high()], false);
     });
@@ -328,7 +340,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
     let streams: Vec<_> = offer.lines().filter_map(|l| l.strip_prefix("a=msid:")?.split(' ').next()).collect();
     assert!(streams.len() == 2 && streams[0] == streams[1], "one media stream: {streams:?}");
     (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
-    setup.wanted.send_if_modified(|w| w.replace([], true));
+    setup.change(|w| w.replace([], true));
     let (packets, report) = setup.heard(100, Codec::Pcma, 10).await;
     assert!(packets[0].header.marker && !packets[1].header.marker);
     for pair in packets.windows(2) {
@@ -347,7 +359,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
 
     let (packets, _) = setup.heard(40, Codec::Opus, 5).await;
     assert_eq!(packets.last().map(|p| p.header.payload_type), Some(111));
-    setup.wanted.send_if_modified(|w| w.replace([Rid::low()], false));
+    setup.change(|w| w.replace([Rid::low()], false));
     let picture =
         setup.packets(|p| p.header.payload_type == packets[0].header.payload_type || has_extension(p, "l")).await;
     assert!(picture.last().is_some_and(|p| has_extension(p, "l")), "no more sound");
@@ -357,7 +369,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
 async fn a_node_that_takes_no_sound_gets_the_pictures() {
     let mut setup = Setup::published().await;
     assert!(setup.server.answer().contains("m=audio 0 "), "{}", setup.server.answer());
-    setup.wanted.send_if_modified(|w| w.replace([Rid::high()], true));
+    setup.change(|w| w.replace([Rid::high()], true));
     (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
     let packets = setup.packets(|p| p.header.marker).await;
     assert!(packets.iter().all(|p| has_extension(p, "h")));

@@ -150,6 +150,11 @@ impl Encoding {
         self.filled.is_some_and(|at| now < at + SILENT)
     }
 
+    /// The publisher sends no more of it for now.
+    pub(crate) fn stop(&mut self) {
+        self.filled = None;
+    }
+
     /// The publisher begins anew: what is held is of no use.
     pub(crate) fn restart(&mut self) {
         self.ring.clear();
