@@ -17,7 +17,7 @@ const [LARGE, SMALL] = [1280, 640];
 /** What the uplink carries, in Mbit/s: the three small pictures are 1.6, with headers; and later. */
 const [NARROW, WIDE] = [2, 20];
 /** By then it is known what is carried, in milliseconds; the small pictures are looked at for so long after that. */
-const [SETTLED_MS, LOOKED_MS] = [8_000, Number(process.env['UPLINK_SECONDS'] ?? 20) * 1_000];
+const [SETTLED_MS, LOOKED_MS] = [8_000, Number(process.env['NETWORK_SECONDS'] ?? 20) * 1_000];
 /** A picture that stands for longer does not move, and none may on however slow a machine, in milliseconds. */
 const [STILL_MS, STANDS_MS] = [1_000, 3_000];
 /** The first large picture may take so long, in milliseconds: a probe waits for 16 s at most, a keyframe for 4. */

@@ -19,6 +19,8 @@ const LAG: Duration = Duration::from_millis(100);
 /// ... if it covers so much, and so many packets.
 const LEAST_WINDOW: Duration = Duration::from_millis(250);
 const LEAST_PACKETS: usize = 20;
+/// A moment.
+const MOMENT: Duration = Duration::from_millis(150);
 /// Fates that are kept, whatever is told.
 const MAX_FATES: usize = 16_384;
 /// A queue that never became shorter than this is one that stands ...
@@ -108,6 +110,8 @@ struct Measure {
     lost: f64,
     /// Least queues of its two halves, of the connection where they were longest.
     queue: Option<(Duration, Duration)>,
+    /// Least queue of the moment, of the connection where it is longest.
+    recent: Duration,
 }
 
 impl Measure {
@@ -261,7 +265,13 @@ impl Estimator {
         }
         // A connection that begins while a queue stands knows no shorter one.
         let queue = halves.into_values().filter_map(|[before, now]| before.zip(now)).max_by_key(|(_, now)| *now);
-        Some(Measure { arrived: 8.0 * arrived / span.as_secs_f64(), lost: lost / (arrived + lost), queue })
+        let mut recent = BTreeMap::<u64, Duration>::new();
+        for (way, fate) in self.fates.iter().filter(|(_, fate)| newest - fate.at.min(newest) < MOMENT) {
+            let Some(queue) = fate.queue else { continue };
+            recent.entry(*way).and_modify(|least| *least = queue.min(*least)).or_insert(queue);
+        }
+        let recent = recent.into_values().max().unwrap_or_default();
+        Some(Measure { arrived: 8.0 * arrived / span.as_secs_f64(), lost: lost / (arrived + lost), queue, recent })
     }
 
     fn lower(&mut self, now: Instant, measure: Measure) {
@@ -288,13 +298,13 @@ impl Estimator {
 
     fn step(&mut self, now: Instant, goal: f64, measure: Measure) {
         let rate = (measure.arrived * PROBE_STEP).max(self.limit.unwrap_or_default()).min(goal);
-        self.probe = Some(Probe { since: now, sent: self.sent, rate, queue: measure.queue() });
+        self.probe = Some(Probe { since: now, sent: self.sent, rate, queue: measure.recent });
     }
 
     fn judge_probe(&mut self, now: Instant, measure: Measure) {
         let Some(probe) = self.probe else { return };
         let elapsed = now.saturating_duration_since(probe.since);
-        if measure.queue() > probe.queue + PROBE_QUEUE || measure.lost > PROBE_LOST || elapsed > PROBE_HOLD.1 {
+        if measure.recent > probe.queue + PROBE_QUEUE || measure.lost > PROBE_LOST || elapsed > PROBE_HOLD.1 {
             self.probe = None;
             self.back_off = (2 * self.back_off).min(BACK_OFF.1);
             self.pause(now);
