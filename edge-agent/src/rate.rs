@@ -1,6 +1,7 @@
 //! How many bits a stream takes.
 //!
-//! Invariant: it is that of the last seconds, of all of a GOP where that is no longer than these.
+//! Invariant: it is that of the last seconds, of all of a GOP where that is no longer than these. A stream's first second,
+//! which begins with a keyframe, stands for itself alone.
 
 use std::collections::VecDeque;
 
@@ -39,8 +40,9 @@ impl Rate {
 
     /// In bit/s; `None` where nothing has come.
     pub fn bits(&self) -> Option<u64> {
-        let (first, _) = self.seconds.front()?;
-        let bytes: u64 = self.seconds.iter().map(|(_, bytes)| bytes).sum();
-        Some(bytes * 8 * TICKS / (self.last - first).max(TICKS))
+        let begins = usize::from((2..SECONDS).contains(&self.seconds.len()));
+        let (first, _) = self.seconds.get(begins)?;
+        let bytes: u64 = self.seconds.iter().skip(begins).map(|(_, bytes)| bytes).sum();
+        Some(bytes * 8 * TICKS / (self.last - first).max(TICKS / 2))
     }
 }

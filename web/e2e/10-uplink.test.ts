@@ -36,6 +36,7 @@ it('sends every small picture before a large one, and the large ones when the up
   onTestFinished(() => sunroom.stop());
   const camera = await Camera.start(0, await site.program(PYTHON));
   onTestFinished(() => camera.stop());
+  if (process.env['NODE_LOG']) sunroom.follow((line) => { if (/ estimate=/.test(line)) say(line); });
   const ids = Array.from({ length: CAMERAS }, () => randomUUID());
   const pulled = ids.map((id, at) => ({ id, name: `Camera ${at + 1}`, main: camera.url('main'), sub: camera.url('sub') }));
   const origin = await site.reachLocally(sunroom.origin);

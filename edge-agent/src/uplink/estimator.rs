@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_millis(600);
 /// ... up to so long before the newest packet that was told of: connections are told at different moments ...
 const LAG: Duration = Duration::from_millis(100);
 /// ... if it covers so much, and so many packets.
-const LEAST_WINDOW: Duration = Duration::from_millis(250);
+const LEAST_WINDOW: Duration = Duration::from_millis(450);
 const LEAST_PACKETS: usize = 20;
 /// A moment.
 const MOMENT: Duration = Duration::from_millis(150);
@@ -37,10 +37,7 @@ const LOSSY: f64 = 0.02;
 /// What of that which arrives is taken for what is carried: the rest lets the queue drain.
 const BETA: f64 = 0.9;
 /// So long after a reaction, what is told may be the time before it.
-const REACTION: Duration = Duration::from_millis(800);
-/// Reactions within so long of each other are one that has to be stronger; so many times at most.
-const AGAIN: Duration = Duration::from_secs(4);
-const MOST_STRIKES: i32 = 4;
+const REACTION: Duration = Duration::from_millis(1100);
 /// No uplink is taken to carry less, in bit/s.
 const LEAST: f64 = 100_000.0;
 /// What leaves of pictures at a time: a little more than is taken to be carried, or it could never be found to be more.
@@ -78,8 +75,6 @@ pub struct Estimator {
     sent: u64,
     /// Until then what is told is not judged.
     settles: Option<Instant>,
-    lowered: Option<Instant>,
-    strikes: i32,
     goal: Option<f64>,
     probe: Option<Probe>,
     next_probe: Option<Instant>,
@@ -137,8 +132,6 @@ impl Default for Estimator {
             limit: None,
             sent: 0,
             settles: None,
-            lowered: None,
-            strikes: 0,
             goal: None,
             probe: None,
             next_probe: None,
@@ -253,13 +246,17 @@ impl Estimator {
         }
         let middle = end - span / 2;
         let mut halves = BTreeMap::<u64, [Option<Duration>; 2]>::new();
-        let (mut arrived, mut lost) = (0.0, 0.0);
+        // What a shaper lets through before it shapes says nothing of what is carried.
+        let settled = if span < WINDOW { end - span * 2 / 3 } else { begin };
+        let seconds = (end - settled).as_secs_f64();
+        let (mut arrived, mut came, mut lost) = (0.0, 0.0, 0.0);
         for (way, fate) in window() {
             let Some(queue) = fate.queue else {
                 lost += f64::from(fate.bytes);
                 continue;
             };
-            arrived += f64::from(fate.bytes);
+            came += f64::from(fate.bytes);
+            arrived += if fate.at > settled { f64::from(fate.bytes) } else { 0.0 };
             let half = &mut halves.entry(*way).or_default()[usize::from(fate.at > middle)];
             *half = Some(half.map_or(queue, |least| least.min(queue)));
         }
@@ -271,14 +268,14 @@ impl Estimator {
             recent.entry(*way).and_modify(|least| *least = queue.min(*least)).or_insert(queue);
         }
         let recent = recent.into_values().max().unwrap_or_default();
-        Some(Measure { arrived: 8.0 * arrived / span.as_secs_f64(), lost: lost / (arrived + lost), queue, recent })
+        Some(Measure { arrived: 8.0 * arrived / seconds, lost: lost / (came + lost), queue, recent })
     }
 
     fn lower(&mut self, now: Instant, measure: Measure) {
-        let is_again = self.lowered.is_some_and(|at| now < at + AGAIN);
-        self.strikes = if is_again { (self.strikes + 1).min(MOST_STRIKES) } else { 1 };
-        self.limit = Some((measure.arrived * BETA.powi(self.strikes)).max(LEAST));
-        self.lowered = Some(now);
+        let carried = BETA * measure.arrived;
+        // Where it is full though no more was to be sent, pictures take more than they are taken to.
+        let limit = self.limit.map_or(carried, |limit| if carried < limit { carried } else { BETA * limit });
+        self.limit = Some(limit.max(LEAST));
         self.pause(now);
     }
 
