@@ -42,6 +42,9 @@ const REACTION: Duration = Duration::from_millis(1100);
 const LEAST: f64 = 100_000.0;
 /// What leaves of pictures at a time: a little more than is taken to be carried, or it could never be found to be more.
 const PACE: f64 = 1.1;
+/// ... but so much, and no packet again, for so long after it was full: its queue is to drain.
+const DRAIN_PACE: f64 = 0.75;
+const DRAIN: Duration = Duration::from_secs(1);
 /// What was not sent may be sent later, up to so long.
 const SLACK: Duration = Duration::from_millis(20);
 /// No packet waits longer for those before it.
@@ -75,6 +78,8 @@ pub struct Estimator {
     sent: u64,
     /// Until then what is told is not judged.
     settles: Option<Instant>,
+    /// Until then its queue drains.
+    drains: Option<Instant>,
     goal: Option<f64>,
     probe: Option<Probe>,
     next_probe: Option<Instant>,
@@ -132,6 +137,7 @@ impl Default for Estimator {
             limit: None,
             sent: 0,
             settles: None,
+            drains: None,
             goal: None,
             probe: None,
             next_probe: None,
@@ -205,7 +211,8 @@ impl Estimator {
         let Some(limit) = self.limit else { return now };
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
         let at = self.free.map_or(earliest, |free| free.clamp(earliest, now + LONGEST_WAIT));
-        self.free = Some(at + Duration::from_secs_f64(8.0 * bytes as f64 / (PACE * limit)));
+        let pace = if self.is_draining(now) { DRAIN_PACE } else { PACE };
+        self.free = Some(at + Duration::from_secs_f64(8.0 * bytes as f64 / (pace * limit)));
         at
     }
 
@@ -216,7 +223,7 @@ impl Estimator {
         let second = REPAIR * limit / 8.0;
         let passed = at.map_or(1.0, |at| now.saturating_duration_since(at).as_secs_f64());
         let left = (left + passed * second).min(second / 2.0);
-        let may = left >= f64::from(bytes);
+        let may = left >= f64::from(bytes) && !self.is_draining(now);
         self.repair = (if may { left - f64::from(bytes) } else { left }, Some(now));
         may
     }
@@ -271,11 +278,17 @@ impl Estimator {
         Some(Measure { arrived: 8.0 * arrived / seconds, lost: lost / (came + lost), queue, recent })
     }
 
+    fn is_draining(&self, now: Instant) -> bool {
+        self.drains.is_some_and(|until| now < until)
+    }
+
     fn lower(&mut self, now: Instant, measure: Measure) {
         let carried = BETA * measure.arrived;
         // Where it is full though no more was to be sent, pictures take more than they are taken to.
         let limit = self.limit.map_or(carried, |limit| if carried < limit { carried } else { BETA * limit });
         self.limit = Some(limit.max(LEAST));
+        self.drains = Some(now + DRAIN);
+        tracing::debug!(?measure, limit, "the uplink is full");
         self.pause(now);
     }
 
@@ -296,6 +309,7 @@ impl Estimator {
     fn step(&mut self, now: Instant, goal: f64, measure: Measure) {
         let rate = (measure.arrived * PROBE_STEP).max(self.limit.unwrap_or_default()).min(goal);
         self.probe = Some(Probe { since: now, sent: self.sent, rate, queue: measure.recent });
+        tracing::debug!(rate, goal, "a probe");
     }
 
     fn judge_probe(&mut self, now: Instant, measure: Measure) {
@@ -303,12 +317,13 @@ impl Estimator {
         let elapsed = now.saturating_duration_since(probe.since);
         if measure.recent > probe.queue + PROBE_QUEUE || measure.lost > PROBE_LOST || elapsed > PROBE_HOLD.1 {
             self.probe = None;
+            tracing::debug!(?measure, "a probe in vain");
             self.back_off = (2 * self.back_off).min(BACK_OFF.1);
             self.pause(now);
         } else if elapsed >= PROBE_HOLD.0 && measure.arrived >= PROBE_REACHED * probe.rate {
             self.limit = self.limit.map(|limit| limit.max(measure.arrived));
             let goal = self.goal.unwrap_or_default();
-            if probe.rate < goal {
+            if probe.rate < PROBE_REACHED * goal {
                 return self.step(now, goal, measure);
             }
             self.probe = None;
