@@ -264,8 +264,8 @@ impl StreamBoard {
     }
 
     /// The encoding is wanted and held back, and why in plain words; or is not.
-    pub fn set_held(&self, why: Option<String>) {
-        self.change(|s| s.held != why, |s| s.held.clone_from(&why));
+    pub fn set_held(&self, why: Option<&str>) {
+        self.change(|s| s.held.as_deref() != why, |s| s.held = why.map(str::to_owned));
     }
 
     /// RTP payload bytes were sent.

@@ -97,11 +97,19 @@ impl Setup {
     }
 
     /// Changes what is wanted; all of it is sent.
-    fn change<T>(&self, change: impl FnOnce(&mut Wanted) -> T) {
-        self.wanted.send_modify(|w| drop(change(w)));
+    fn change(&self, change: impl FnOnce(&mut Wanted) -> bool) {
+        self.wanted.send_modify(|w| {
+            change(w);
+        });
         let wanted = self.wanted.borrow();
         let rids: Vec<Rid> = wanted.encodings().iter().cloned().collect();
         self.sending.send_if_modified(|s| s.update(&wanted, &rids, false));
+    }
+
+    /// Of what is wanted, or in its place, this is sent.
+    fn hold<const N: usize>(&self, wanted: [Rid; N], sent: &[Rid]) {
+        self.wanted.send_if_modified(|w| w.replace(wanted, false));
+        self.sending.send_if_modified(|s| s.update(&self.wanted.borrow(), sent, true));
     }
 
     async fn until(&self, is_so: impl Fn(&Board) -> bool) {
@@ -134,7 +142,7 @@ impl Setup {
         loop {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Report(report) => return report,
-                Seen::Rtp(_) => {}
+                Seen::Rtp(_) | Seen::Goodbye(_) => {}
             }
         }
     }
@@ -290,9 +298,46 @@ async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
     let first = setup.packets(|p| p.header.marker).await.remove(0);
     setup.change(|w| {
         w.replace([], false);
-        w.replace([Rid::high()], false);
+        w.replace([Rid::high()], false)
     });
     setup.packets(|p| begins_anew(p, &first)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_back_says_goodbye_and_what_stands_in_for_it_goes_on_when_it_is_wanted() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    let large = setup.packets(|p| p.header.marker).await.remove(0).header.ssrc;
+    setup.hold([Rid::high()], &[Rid::low()]);
+    let gone = async {
+        loop {
+            match setup.server.seen.recv().await {
+                Some(Seen::Goodbye(gone)) => return gone,
+                seen => assert!(seen.is_some(), "open"),
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, gone).await.expect("in time"), [large]);
+    let small = setup.packets(|p| p.header.ssrc != large && p.header.marker).await.pop().expect("one");
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low()]);
+    (50..60).for_each(|i| setup.low.push(frame(i)));
+    // A frame's bytes are its number.
+    let number = u32::from(*small.payload.last().expect("not empty"));
+    let end = small.header.timestamp.wrapping_add((59 - number) * 3600);
+    let rest = setup.packets(|p| p.header.ssrc != large && p.header.timestamp == end && p.header.marker).await;
+    assert!(!rest.iter().any(|p| p.payload[0] & 0x1f == 24), "it does not begin anew");
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low(), Rid::high()]);
+    let high = setup.high.clone();
+    let playing = tokio::spawn(async move {
+        for i in 60.. {
+            high.push(AccessUnit { ticks: i * 3600, ..frame(if i % 10 == 0 { 0 } else { i }) });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let packets = setup.packets(|p| p.header.ssrc == large && p.header.marker).await;
+    playing.abort();
+    let first = packets.iter().find(|p| p.header.ssrc == large).expect("one");
+    assert_eq!(first.payload[0] & 0x1f, 24, "a step up begins with the next keyframe");
 }
 
 /// The `i`th 20 ms of sound.
@@ -323,6 +368,7 @@ impl Setup {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Rtp(packet) => packets.push(packet),
                 Seen::Report(r) => report = report.or(Some(r)),
+                Seen::Goodbye(_) => {}
             }
         }
         speaking.abort();

@@ -180,7 +180,12 @@ fn a_poor_uplink_carries_every_small_picture_before_a_large_one() {
         site.run(Duration::from_secs(60));
         println!("{:.2} Mbit/s, {:?}", site.limit(), site.log);
         assert!((1.6..2.05).contains(&site.limit()), "{} Mbit/s", site.limit());
-        assert_eq!(site.log.last().map(|(at, ..)| *at < Duration::from_secs(3)), Some(true), "no pumping: {:?}", site.log);
+        assert_eq!(
+            site.log.last().map(|(at, ..)| *at < Duration::from_secs(3)),
+            Some(true),
+            "no pumping: {:?}",
+            site.log
+        );
     }
 }
 

@@ -24,7 +24,12 @@ fn h264() -> RTCRtpCodec {
         clock_rate: 90_000,
         channels: 0,
         sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into(),
-        rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir"), feedback("transport-cc", "")],
+        rtcp_feedback: vec![
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+            feedback("ccm", "fir"),
+            feedback("transport-cc", ""),
+        ],
     }
 }
 
@@ -37,8 +42,7 @@ pub(super) fn media_engine() -> Result<MediaEngine, webrtc::error::Error> {
         engine.register_codec(codec, RtpCodecKind::Audio)?;
     }
     let (video, audio) = (RtpCodecKind::Video, RtpCodecKind::Audio);
-    for (uri, kind) in
-        [(MID_URI, video), (RID_URI, video), (NUMBER_URI, video), (MID_URI, audio), (NUMBER_URI, audio)]
+    for (uri, kind) in [(MID_URI, video), (RID_URI, video), (NUMBER_URI, video), (MID_URI, audio), (NUMBER_URI, audio)]
     {
         engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.into() }, kind, None)?;
     }

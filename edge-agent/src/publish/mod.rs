@@ -17,7 +17,10 @@ pub use peer::ConnectError;
 pub use sending::Sending;
 pub use wanted::Wanted;
 
-use crate::{backoff::Backoff, feed::Feed, grant::end_of, health::CameraBoard, signaling::Signaling, sound::SoundFeed, uplink::Uplink};
+use crate::{
+    backoff::Backoff, feed::Feed, grant::end_of, health::CameraBoard, signaling::Signaling, sound::SoundFeed,
+    uplink::Uplink,
+};
 use peer::Peer;
 use protocol::{CameraId, Rid};
 use sender::Sender;

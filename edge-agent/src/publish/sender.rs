@@ -57,12 +57,7 @@ pub(super) struct Sender {
 
 impl Sender {
     /// A stream that has sent nothing.
-    pub(super) fn new(
-        track: EncodingTrack,
-        board: StreamBoard,
-        repeats: watch::Receiver<u64>,
-        uplink: Uplink,
-    ) -> Self {
+    pub(super) fn new(track: EncodingTrack, board: StreamBoard, repeats: watch::Receiver<u64>, uplink: Uplink) -> Self {
         let (stream, offset) = (RtpStream::new(track.outbound), u64::from(random_u32()));
         Self { rid: track.rid, stream, board, offset, last: None, repeats, began: None, uplink }
     }

@@ -70,7 +70,8 @@ impl Regulator {
     fn regulate(&mut self) {
         let wanted = self.wanted.borrow_and_update().clone();
         let limit = self.uplink.limit();
-        let candidates: Vec<_> = self.cameras.iter().map(|camera| camera.candidates(wanted.get(&camera.camera))).collect();
+        let candidates: Vec<_> =
+            self.cameras.iter().map(|camera| camera.candidates(wanted.get(&camera.camera))).collect();
         let sounds = wanted.values().filter(|wanted| wanted.audio()).count() as u64;
         let division = divide(limit, sounds * SOUND, &candidates);
         self.uplink.estimator().aim(division.goal);
@@ -116,7 +117,7 @@ impl Regulated {
         match (before.contains(rid), now.contains(rid)) {
             (false, true) => {
                 tracing::info!("{} is held back: the uplink carries about {megabits} Mbit/s", board.name());
-                board.set_held(Some(format!("held back: the uplink carries about {megabits} Mbit/s")));
+                board.set_held(Some(&format!("held back: the uplink carries about {megabits} Mbit/s")));
             }
             (true, false) => {
                 tracing::info!("{} is held back no more: the uplink carries about {megabits} Mbit/s", board.name());

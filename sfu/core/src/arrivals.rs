@@ -37,7 +37,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Arrivals {
     /// By number modulo [`KEPT`]; ticks modulo 2^32.
-    ticks: Box<[Option<u32>; KEPT]>,
+    ticks: [Option<u32>; KEPT],
     /// The newest number that has come.
     highest: Option<u64>,
     /// What is to be told next.
@@ -48,7 +48,7 @@ pub struct Arrivals {
 
 impl Default for Arrivals {
     fn default() -> Self {
-        Self { ticks: Box::new([None; KEPT]), highest: None, next: FIRST, reported: None, count: 0 }
+        Self { ticks: [None; KEPT], highest: None, next: FIRST, reported: None, count: 0 }
     }
 }
 

@@ -64,13 +64,13 @@ pub(crate) struct Publisher {
     /// The SSRC we report under.
     pub(crate) ssrc: Ssrc,
     /// Where its packets are numbered.
-    pub(crate) arrivals: Option<Arrivals>,
+    pub(crate) arrivals: Option<Box<Arrivals>>,
     streams: BTreeMap<Ssrc, Role>,
 }
 
 impl Publisher {
     pub(crate) fn new(camera: CameraKey, media: PublisherMedia, ssrc: Ssrc) -> Self {
-        let arrivals = media.number_extension.map(|_| Arrivals::default());
+        let arrivals = media.number_extension.map(|_| Box::default());
         Self { camera, media, ssrc, arrivals, streams: BTreeMap::new() }
     }
 

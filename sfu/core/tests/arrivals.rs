@@ -42,7 +42,8 @@ fn told(report: &Report) -> Vec<(u16, Option<u32>)> {
 fn what_does_not_come_is_told_lost_across_the_wrap_of_numbers() {
     let reports = reports(&[65_533, 65_534, 1, 2]);
     assert_eq!(reports.len(), 1);
-    let expected = [(65_533, Some(100)), (65_534, Some(101)), (65_535, None), (0, None), (1, Some(102)), (2, Some(103))];
+    let expected =
+        [(65_533, Some(100)), (65_534, Some(101)), (65_535, None), (0, None), (1, Some(102)), (2, Some(103))];
     assert_eq!(told(&reports[0]), expected);
 }
 

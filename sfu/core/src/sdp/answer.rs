@@ -4,7 +4,9 @@ use super::offer::value;
 use super::{AudioMedia, AudioTypes, Local, PayloadTypes, PublisherMedia, SlotMedia};
 use crate::Codec;
 use crate::ice::Credentials;
-use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions};
+use crate::rtp::{
+    ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions,
+};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::net::{IpAddr, SocketAddr};
 
@@ -99,13 +101,7 @@ impl<'a> Answer<'a> {
     }
 
     /// `number` is the id of the transport-wide number, where the sound is numbered.
-    pub(super) fn receive_audio(
-        &mut self,
-        at: usize,
-        media: &MediaDescription,
-        types: AudioTypes,
-        number: Option<u8>,
-    ) {
+    pub(super) fn receive_audio(&mut self, at: usize, media: &MediaDescription, types: AudioTypes, number: Option<u8>) {
         let mut lines = vec!["a=recvonly".to_owned()];
         lines.extend(extension_lines(&[(number, TRANSPORT_NUMBER)]));
         lines.extend(audio_codec_lines(media, types));

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::Rid;
 use crate::dtls::Fingerprint;
-use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions};
+use crate::rtp::{
+    ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions,
+};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::io::Cursor;
 
