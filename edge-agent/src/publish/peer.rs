@@ -1,8 +1,8 @@
 //! One WebRTC peer connection that sends a camera's encodings, and its sound where the node takes it.
 //!
 //! Invariant: every RTP packet of a picture carries the `mid` and `rid` header extensions, each of constant size
-//! (RFC 8852, RFC 8843), and a number of two bytes where the node tells of these, so that packets of one payload size are equally long. A node that takes no sound still gets the
-//! pictures.
+//! (RFC 8852, RFC 8843), and a number of two bytes where the node tells of these, so that packets of one payload size are
+//! equally long. A node that takes no sound still gets the pictures.
 
 use super::{
     feedback::{Feedback, requested},

@@ -170,7 +170,8 @@ impl Sender {
     }
 }
 
-/// Waits until an encoding is to be sent: which time that is, and whether it is a step up. `None` when nobody says any more.
+/// Waits until an encoding is to be sent: which time that is, and whether it is a step up. `None` when nobody says any
+/// more.
 async fn begins_turn(mut sending: watch::Receiver<Sending>, rid: &Rid) -> Option<(u64, bool)> {
     let sending = sending.wait_for(|s| s.turn(rid).is_some()).await.ok()?;
     Some((sending.turn(rid)?, sending.is_step(rid)))

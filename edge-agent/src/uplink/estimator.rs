@@ -1,8 +1,8 @@
 //! What the site's uplink carries, as one rate for all connections, for all cameras share it. Pure: time is an argument.
 //!
-//! A queue that stands and grows, or loss, shows that the uplink is full: what arrives meanwhile is what it carries. That it
-//! carries more is found out by probes: numbered packets of no encoding, sent beside the pictures, step by step up to what
-//! the next encoding needs.
+//! A queue that stands and grows, or loss, shows that the uplink is full: what arrives meanwhile is what it carries. That
+//! it carries more is found out by probes: numbered packets of no encoding, sent beside the pictures, step by step up to
+//! what the next encoding needs.
 //!
 //! Invariants: the rate rises only to what arrived; a probe ends by itself; what nobody has overloaded has no limit.
 

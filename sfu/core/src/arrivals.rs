@@ -1,8 +1,8 @@
 //! When a publisher's packets arrive, by their transport-wide numbers, and the feedback that tells it
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 //!
-//! Invariants: of the newest [`KEPT`] numbers it is known which have come, and nothing of others; whatever numbers a
-//! publisher makes up, noting one takes time bounded by that, and no memory.
+//! Invariants: of the newest 1,024 numbers it is known which have come, and nothing of others; whatever numbers a publisher
+//! makes up, noting one takes time bounded by that, and no memory.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub struct Report {
 /// See the module.
 #[derive(Debug)]
 pub struct Arrivals {
-    /// By number modulo [`KEPT`]; ticks modulo 2^32.
+    /// By number modulo `KEPT`; ticks modulo 2^32.
     ticks: [Option<u32>; KEPT],
     /// The newest number that has come.
     highest: Option<u64>,

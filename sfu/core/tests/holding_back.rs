@@ -22,7 +22,7 @@ fn play(net: &mut Net, publisher: usize, streams: &mut [&mut Stream], frames: us
     }
 }
 
-/// The longest time without a packet at a viewer while `act` goes on.
+/// How many packets a viewer has got.
 fn packets(net: &Net, viewer: usize) -> usize {
     net.packets(viewer, Net::ssrc(viewer, 0)).len()
 }

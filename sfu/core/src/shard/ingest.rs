@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// The shortest time between two beginnings of one encoding.
 const RESTART_INTERVAL: Duration = Duration::from_millis(500);
+/// Most reports on arrivals that one publisher gets at a time: numbers that are made up may want more.
+const MAX_REPORTS: usize = 8;
 /// Distance of indices between the end of a publisher's stream and the beginning of its next.
 const RESTART_GAP: u64 = 65_536;
 
@@ -156,7 +158,8 @@ impl Shard {
     /// Tells a publisher when its packets arrived, where it is time.
     pub(super) fn report_arrivals(&mut self, place: u32) {
         let now = self.now;
-        while let Some(publisher) = self.publisher(place) {
+        for _ in 0..MAX_REPORTS {
+            let Some(publisher) = self.publisher(place) else { return };
             let ours = publisher.ssrc;
             let Some(report) = publisher.arrivals.as_mut().and_then(|arrivals| arrivals.report(now)) else { return };
             self.send_rtcp(place, &rtcp::arrivals(ours, &report));
