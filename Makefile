@@ -61,7 +61,7 @@ e2e: setup media ## Joins and latency as a viewer sees them, measured in Chromiu
 network: setup media ## Watches through poor networks and firewalls in Chromium, NETWORK_SECONDS each; long GOPs
 	@tools/camera/media.sh long
 	cargo test --release --workspace --no-run
-	cd web && NETWORK_SECONDS=$(NETWORK_SECONDS) npm run --silent e2e -- 8-networks 9-bandwidth 11-firewall
+	cd web && NETWORK_SECONDS=$(NETWORK_SECONDS) npm run --silent e2e -- 8-networks 9-bandwidth 10-uplink 11-firewall
 	cd web && GOP_SECONDS=10 JOINS=40 SWITCHES=100 npm run --silent e2e -- 1-latency 5-show
 
 media: setup ## Makes the test cameras' films

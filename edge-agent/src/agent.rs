@@ -1,4 +1,4 @@
-//! The whole agent: one task a stream, one a camera, one for the link.
+//! The whole agent: one task a stream, one a camera, one for the link, one for the uplink.
 
 use crate::{
     config::{Camera, Config, InvalidConfig},
@@ -6,12 +6,13 @@ use crate::{
     grant::{self, Keeper},
     health::Board,
     link::Link,
-    publish::{Publisher, Wanted},
+    publish::{Publisher, Sending, Wanted},
     rtsp::{self, Outlets},
     signaling::{SetupError, Signaling},
     sound::SoundFeed,
     source::Source,
     synthetic,
+    uplink::{Regulated, Regulator, Uplink},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::watch, task::JoinSet};
@@ -43,7 +44,7 @@ pub async fn run(config: Config, board: Board, shutdown: impl Future<Output = ()
     let signaling = Signaling::new(&config, Arc::new(keeper))?;
     let stop = watch::Sender::new(false);
     let (mut pulling, mut publishing) = (JoinSet::new(), JoinSet::new());
-    let mut wanted = BTreeMap::new();
+    let (uplink, mut regulated, mut wanted) = (Uplink::default(), Vec::new(), BTreeMap::new());
     for camera in &config.cameras {
         let Some(camera_board) = board.camera(camera.id) else { continue };
         for finding in camera_board.findings() {
@@ -58,20 +59,24 @@ pub async fn run(config: Config, board: Board, shutdown: impl Future<Output = ()
             pulling.spawn(pull(camera.clone(), source, outlets).instrument(span));
             feeds.push((rid, feed));
         }
-        let wants = watch::Sender::new(Wanted::default());
+        let sending = watch::Sender::new(Sending::default());
         let publisher = Publisher {
             camera: camera.id,
-            feeds,
+            feeds: feeds.clone(),
             sound,
-            wanted: wants.subscribe(),
+            sending: sending.subscribe(),
+            uplink: uplink.clone(),
             board: camera_board.clone(),
             signaling: signaling.clone(),
         };
-        wanted.insert(camera.id, wants);
+        wanted.insert(camera.id, Wanted::default());
+        regulated.push(Regulated { camera: camera.id, feeds, board: camera_board.clone(), sending });
         let span = info_span!("publish", camera = %camera.id);
         publishing.spawn(publisher.run(stop.subscribe()).instrument(span));
     }
     tracing::info!(cameras = config.cameras.len(), "edge agent started");
+    let wanted = watch::Sender::new(wanted);
+    pulling.spawn(Regulator { uplink, cameras: regulated, wanted: wanted.subscribe() }.run());
     pulling.spawn(Link { signaling, board, wanted }.run());
     shutdown.await;
     stop.send_replace(true);

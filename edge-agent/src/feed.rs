@@ -5,6 +5,7 @@
 use crate::{
     gop::{self, Gop},
     h264::AccessUnit,
+    rate::Rate,
 };
 use std::{
     collections::VecDeque,
@@ -24,9 +25,15 @@ pub struct Feed {
 
 #[derive(Debug)]
 struct Shared {
-    gop: Mutex<Gop>,
+    cache: Mutex<Cache>,
     live: broadcast::Sender<Arc<AccessUnit>>,
     keyframe_requests: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Cache {
+    gop: Gop,
+    rate: Rate,
 }
 
 /// A stream from its current GOP on.
@@ -45,7 +52,7 @@ pub struct Behind;
 impl Default for Feed {
     fn default() -> Self {
         let shared = Shared {
-            gop: Mutex::new(Gop::new(gop::MAX_BYTES)),
+            cache: Mutex::new(Cache { gop: Gop::new(gop::MAX_BYTES), rate: Rate::default() }),
             live: broadcast::Sender::new(BACKLOG),
             keyframe_requests: watch::Sender::new(0),
         };
@@ -57,23 +64,41 @@ impl Feed {
     /// The stream's next access unit.
     pub fn push(&self, unit: AccessUnit) {
         let unit = Arc::new(unit);
-        let mut gop = self.gop();
-        gop.push(Arc::clone(&unit));
+        let mut cache = self.cache();
+        cache.rate.push(unit.ticks, unit.len());
+        cache.gop.push(Arc::clone(&unit));
         // Sent under the lock: a subscriber sees each unit either in the GOP or live. Nobody listening is no error.
         let _ = self.shared.live.send(unit);
     }
 
     /// The stream broke off: what is cached is no longer now.
     pub fn reset(&self) {
-        self.gop().clear();
+        let mut cache = self.cache();
+        cache.gop.clear();
+        cache.rate.clear();
+    }
+
+    /// What the stream takes, in bit/s; `None` where nothing comes.
+    pub fn rate(&self) -> Option<u64> {
+        self.cache().rate.bits()
+    }
+
+    /// When the current GOP began, in ticks.
+    pub fn gop_began(&self) -> Option<u64> {
+        self.cache().gop.units().first().map(|unit| unit.ticks)
     }
 
     /// The current GOP and everything after it.
     pub fn subscribe(&self) -> Subscription {
-        let gop = self.gop();
-        let cached: VecDeque<_> = gop.units().iter().cloned().collect();
+        let cache = self.cache();
+        let cached: VecDeque<_> = cache.gop.units().iter().cloned().collect();
         let live = self.shared.live.subscribe();
         Subscription { awaiting_keyframe: cached.is_empty(), cached, live }
+    }
+
+    /// The next GOP and everything after it.
+    pub fn subscribe_next(&self) -> Subscription {
+        Subscription { cached: VecDeque::new(), awaiting_keyframe: true, live: self.shared.live.subscribe() }
     }
 
     /// Somebody needs a keyframe; a source that can make one should. Whether there is such a source.
@@ -87,8 +112,8 @@ impl Feed {
         self.shared.keyframe_requests.subscribe()
     }
 
-    fn gop(&self) -> MutexGuard<'_, Gop> {
-        self.shared.gop.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.shared.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

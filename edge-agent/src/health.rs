@@ -65,6 +65,8 @@ struct Stream {
     detail: Option<String>,
     size: Option<(u32, u32)>,
     sending: bool,
+    /// Why it is not sent though it is wanted.
+    held: Option<String>,
     audio: Option<Audio>,
     findings: Vec<Kind>,
     /// Codes of the findings that were logged.
@@ -169,6 +171,7 @@ impl StreamBoard {
             detail: None,
             size: None,
             sending: false,
+            held: None,
             audio: None,
             findings: Vec::new(),
             logged: BTreeSet::new(),
@@ -260,6 +263,11 @@ impl StreamBoard {
         self.change(|s| s.sending != sending, |s| s.sending = sending);
     }
 
+    /// The encoding is wanted and held back, and why in plain words; or is not.
+    pub fn set_held(&self, why: Option<&str>) {
+        self.change(|s| s.held.as_deref() != why, |s| s.held = why.map(str::to_owned));
+    }
+
     /// RTP payload bytes were sent.
     pub fn add_sent(&self, bytes: u64) {
         self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -275,7 +283,7 @@ impl StreamBoard {
         EncodingHealth {
             rid: self.rid.clone(),
             state: stream.state,
-            detail: stream.detail.clone().or_else(|| publishing.map(str::to_owned)),
+            detail: stream.detail.clone().or_else(|| publishing.map(str::to_owned)).or_else(|| stream.held.clone()),
             width: stream.size.map(|s| s.0),
             height: stream.size.map(|s| s.1),
             sending: stream.sending,

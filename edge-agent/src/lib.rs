@@ -4,6 +4,7 @@
 //! rtsp, synthetic -> timeline, h264 -> feed (gop), sound -> publish (packetize, WHIP, WebRTC) -> media node
 //!                 -> survey, finding -> health
 //! link: WebSocket to signaling; wanted encodings and grants come down, health goes up
+//! uplink: what the way to the media nodes carries, and which of the wanted encodings are sent
 //! ```
 //! Both streams of a camera are always pulled; what nobody wants is not sent.
 
@@ -22,6 +23,7 @@ pub mod link;
 pub mod lipsync;
 pub mod packetize;
 pub mod publish;
+pub mod rate;
 pub mod rtsp;
 pub mod signaling;
 pub mod sound;
@@ -30,5 +32,6 @@ pub mod survey;
 pub mod synthetic;
 pub mod timeline;
 pub mod tls;
+pub mod uplink;
 
 pub use agent::{Error, run};

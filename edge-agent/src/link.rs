@@ -44,8 +44,8 @@ pub struct Link {
     pub signaling: Signaling,
     /// What to say.
     pub board: Board,
-    /// What each camera is to send.
-    pub wanted: BTreeMap<CameraId, watch::Sender<Wanted>>,
+    /// What is wanted of each camera.
+    pub wanted: watch::Sender<BTreeMap<CameraId, Wanted>>,
 }
 
 /// Why the link is down.
@@ -151,9 +151,7 @@ impl Link {
         match down {
             Down::Wanted { camera, encodings, audio } => {
                 tracing::debug!(%camera, ?encodings, audio, "wanted");
-                if let Some(wanted) = self.wanted.get(&camera) {
-                    wanted.send_if_modified(|w| w.replace(encodings, audio));
-                }
+                self.wanted.send_if_modified(|all| all.get_mut(&camera).is_some_and(|w| w.replace(encodings, audio)));
             }
             Down::Grant { token } => match self.signaling.grant().renew(Token::from(token)).await {
                 Ok(()) => tracing::info!("grant renewed"),

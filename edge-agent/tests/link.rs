@@ -50,7 +50,7 @@ struct Setup {
     sockets: mpsc::UnboundedReceiver<(String, WebSocket)>,
     board: Board,
     id: CameraId,
-    wanted: watch::Receiver<Wanted>,
+    wanted: watch::Receiver<BTreeMap<CameraId, Wanted>>,
     link: tokio::task::JoinHandle<()>,
 }
 
@@ -70,9 +70,9 @@ impl Setup {
         let signaling = Signaling::new(&config, Arc::new(Keeper::new(&config))).expect("a client");
         let board = Board::new(&config.cameras);
         let id = config.cameras[0].id;
-        let sender = watch::Sender::new(Wanted::default());
+        let sender = watch::Sender::new(BTreeMap::from([(id, Wanted::default())]));
         let wanted = sender.subscribe();
-        let link = Link { signaling, board: board.clone(), wanted: BTreeMap::from([(id, sender)]) };
+        let link = Link { signaling, board: board.clone(), wanted: sender };
         Self { sockets, board, id, wanted, link: tokio::spawn(link.run()) }
     }
 
@@ -96,7 +96,8 @@ async fn wanted_sets_are_obeyed_and_outlive_the_link() {
     assert_eq!(bearer, "Bearer first");
     let wanted = [Rid::low()].into();
     say(&mut socket, &Down::Wanted { camera: setup.id, encodings: vec![Rid::low()], audio: true }).await;
-    timeout(PATIENCE, setup.wanted.wait_for(|w| *w.encodings() == wanted && w.audio()))
+    let id = setup.id;
+    timeout(PATIENCE, setup.wanted.wait_for(|all| *all[&id].encodings() == wanted && all[&id].audio()))
         .await
         .expect("in time")
         .expect("open");
@@ -105,7 +106,7 @@ async fn wanted_sets_are_obeyed_and_outlive_the_link() {
     let (bearer, _socket) = setup.welcome().await;
     assert_eq!(bearer, "Bearer second");
     assert_eq!(std::fs::read_to_string(&file).expect("kept"), "second");
-    assert_eq!(*setup.wanted.borrow().encodings(), wanted);
+    assert_eq!(*setup.wanted.borrow()[&id].encodings(), wanted);
     setup.link.abort();
 }
 

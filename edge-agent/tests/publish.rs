@@ -11,9 +11,10 @@ use edge_agent::{
     grant::Keeper,
     h264::AccessUnit,
     health::Board,
-    publish::{Publisher, Wanted},
+    publish::{Publisher, Sending, Wanted},
     signaling::Signaling,
     sound::{Codec, Packet, SoundFeed},
+    uplink::Uplink,
 };
 use protocol::Rid;
 use rtc::rtcp::sender_report::SenderReport;
@@ -45,6 +46,7 @@ struct Setup {
     low: Feed,
     sound: SoundFeed,
     wanted: watch::Sender<Wanted>,
+    sending: watch::Sender<Sending>,
     stop: watch::Sender<bool>,
     board: Board,
     signaling: Signaling,
@@ -74,22 +76,40 @@ impl Setup {
         let (high, low, sound) = (Feed::default(), Feed::default(), SoundFeed::default());
         (0..50).for_each(|i| [&high, &low].into_iter().for_each(|f| f.push(frame(i))));
         let (wanted, stop) = (watch::Sender::new(Wanted::default()), watch::Sender::new(false));
+        let sending = watch::Sender::new(Sending::default());
         let publisher = Publisher {
             camera: id,
             feeds: rids.iter().cloned().zip([high.clone(), low.clone()]).collect(),
             sound: sound.clone(),
-            wanted: wanted.subscribe(),
+            sending: sending.subscribe(),
+            uplink: Uplink::default(),
             board: board.camera(id).expect("on the board").clone(),
             signaling: signaling.clone(),
         };
         let task = tokio::spawn(publisher.run(stop.subscribe()));
-        let setup = Self { server, high, low, sound, wanted, stop, board, signaling, task };
+        let setup = Self { server, high, low, sound, wanted, sending, stop, board, signaling, task };
         setup.until(|b| b.health()[0].published).await;
         setup
     }
 
     fn want<const N: usize>(&self, encodings: [Rid; N]) {
-        self.wanted.send_if_modified(|w| w.replace(encodings, false));
+        self.change(|w| w.replace(encodings, false));
+    }
+
+    /// Changes what is wanted; all of it is sent.
+    fn change(&self, change: impl FnOnce(&mut Wanted) -> bool) {
+        self.wanted.send_modify(|w| {
+            change(w);
+        });
+        let wanted = self.wanted.borrow();
+        let rids: Vec<Rid> = wanted.encodings().iter().cloned().collect();
+        self.sending.send_if_modified(|s| s.update(&wanted, &rids, false));
+    }
+
+    /// Of what is wanted, or in its place, this is sent.
+    fn hold<const N: usize>(&self, wanted: [Rid; N], sent: &[Rid]) {
+        self.wanted.send_if_modified(|w| w.replace(wanted, false));
+        self.sending.send_if_modified(|s| s.update(&self.wanted.borrow(), sent, true));
     }
 
     async fn until(&self, is_so: impl Fn(&Board) -> bool) {
@@ -122,7 +142,7 @@ impl Setup {
         loop {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Report(report) => return report,
-                Seen::Rtp(_) => {}
+                Seen::Rtp(_) | Seen::Goodbye(_) => {}
             }
         }
     }
@@ -276,11 +296,48 @@ async fn an_encoding_that_was_unwanted_for_a_moment_is_sent_from_its_start() {
     let mut setup = Setup::published().await;
     setup.want([Rid::high()]);
     let first = setup.packets(|p| p.header.marker).await.remove(0);
-    setup.wanted.send_modify(|w| {
+    setup.change(|w| {
         w.replace([], false);
-        w.replace([Rid::high()], false);
+        w.replace([Rid::high()], false)
     });
     setup.packets(|p| begins_anew(p, &first)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_back_says_goodbye_and_what_stands_in_for_it_goes_on_when_it_is_wanted() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    let large = setup.packets(|p| p.header.marker).await.remove(0).header.ssrc;
+    setup.hold([Rid::high()], &[Rid::low()]);
+    let gone = async {
+        loop {
+            match setup.server.seen.recv().await {
+                Some(Seen::Goodbye(gone)) => return gone,
+                seen => assert!(seen.is_some(), "open"),
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, gone).await.expect("in time"), [large]);
+    let small = setup.packets(|p| p.header.ssrc != large && p.header.marker).await.pop().expect("one");
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low()]);
+    (50..60).for_each(|i| setup.low.push(frame(i)));
+    // A frame's bytes are its number.
+    let number = u32::from(*small.payload.last().expect("not empty"));
+    let end = small.header.timestamp.wrapping_add((59 - number) * 3600);
+    let rest = setup.packets(|p| p.header.ssrc != large && p.header.timestamp == end && p.header.marker).await;
+    assert!(!rest.iter().any(|p| p.payload[0] & 0x1f == 24), "it does not begin anew");
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low(), Rid::high()]);
+    let high = setup.high.clone();
+    let playing = tokio::spawn(async move {
+        for i in 60.. {
+            high.push(AccessUnit { ticks: i * 3600, ..frame(if i % 10 == 0 { 0 } else { i }) });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let packets = setup.packets(|p| p.header.ssrc == large && p.header.marker).await;
+    playing.abort();
+    let first = packets.iter().find(|p| p.header.ssrc == large).expect("one");
+    assert_eq!(first.payload[0] & 0x1f, 24, "a step up begins with the next keyframe");
 }
 
 /// The `i`th 20 ms of sound.
@@ -311,6 +368,7 @@ impl Setup {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Rtp(packet) => packets.push(packet),
                 Seen::Report(r) => report = report.or(Some(r)),
+                Seen::Goodbye(_) => {}
             }
         }
         speaking.abort();
@@ -328,7 +386,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
     let streams: Vec<_> = offer.lines().filter_map(|l| l.strip_prefix("a=msid:")?.split(' ').next()).collect();
     assert!(streams.len() == 2 && streams[0] == streams[1], "one media stream: {streams:?}");
     (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
-    setup.wanted.send_if_modified(|w| w.replace([], true));
+    setup.change(|w| w.replace([], true));
     let (packets, report) = setup.heard(100, Codec::Pcma, 10).await;
     assert!(packets[0].header.marker && !packets[1].header.marker);
     for pair in packets.windows(2) {
@@ -347,7 +405,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
 
     let (packets, _) = setup.heard(40, Codec::Opus, 5).await;
     assert_eq!(packets.last().map(|p| p.header.payload_type), Some(111));
-    setup.wanted.send_if_modified(|w| w.replace([Rid::low()], false));
+    setup.change(|w| w.replace([Rid::low()], false));
     let picture =
         setup.packets(|p| p.header.payload_type == packets[0].header.payload_type || has_extension(p, "l")).await;
     assert!(picture.last().is_some_and(|p| has_extension(p, "l")), "no more sound");
@@ -357,7 +415,7 @@ async fn sound_is_sent_as_it_comes_while_it_is_wanted_and_reports_state_when_it_
 async fn a_node_that_takes_no_sound_gets_the_pictures() {
     let mut setup = Setup::published().await;
     assert!(setup.server.answer().contains("m=audio 0 "), "{}", setup.server.answer());
-    setup.wanted.send_if_modified(|w| w.replace([Rid::high()], true));
+    setup.change(|w| w.replace([Rid::high()], true));
     (0..10).for_each(|i| setup.sound.push(sound(i, Codec::Pcma)));
     let packets = setup.packets(|p| p.header.marker).await;
     assert!(packets.iter().all(|p| has_extension(p, "h")));

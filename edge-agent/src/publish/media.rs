@@ -11,16 +11,25 @@ use webrtc::{media_stream::MediaStreamTrack, peer_connection::MediaEngine};
 
 pub(super) const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub(super) const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+pub(super) const NUMBER_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 const PAYLOAD_TYPE: u8 = 96;
 
+fn feedback(typ: &str, parameter: &str) -> RTCPFeedback {
+    RTCPFeedback { typ: typ.into(), parameter: parameter.into() }
+}
+
 fn h264() -> RTCRtpCodec {
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
     RTCRtpCodec {
         mime_type: "video/H264".into(),
         clock_rate: 90_000,
         channels: 0,
         sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into(),
-        rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")],
+        rtcp_feedback: vec![
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+            feedback("ccm", "fir"),
+            feedback("transport-cc", ""),
+        ],
     }
 }
 
@@ -32,7 +41,8 @@ pub(super) fn media_engine() -> Result<MediaEngine, webrtc::error::Error> {
     for codec in sound_codecs() {
         engine.register_codec(codec, RtpCodecKind::Audio)?;
     }
-    for (uri, kind) in [(MID_URI, RtpCodecKind::Video), (RID_URI, RtpCodecKind::Video), (MID_URI, RtpCodecKind::Audio)]
+    let (video, audio) = (RtpCodecKind::Video, RtpCodecKind::Audio);
+    for (uri, kind) in [(MID_URI, video), (RID_URI, video), (NUMBER_URI, video), (MID_URI, audio), (NUMBER_URI, audio)]
     {
         engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.into() }, kind, None)?;
     }
@@ -65,7 +75,7 @@ fn sound(codec: Codec) -> RTCRtpCodec {
         clock_rate: codec.clock_rate(),
         channels,
         sdp_fmtp_line,
-        rtcp_feedback: Vec::new(),
+        rtcp_feedback: vec![feedback("transport-cc", "")],
     }
 }
 

@@ -5,16 +5,22 @@
 
 mod feedback;
 mod media;
+mod numbering;
 mod peer;
 mod sender;
+mod sending;
 mod sound;
 mod stream;
 mod wanted;
 
 pub use peer::ConnectError;
+pub use sending::Sending;
 pub use wanted::Wanted;
 
-use crate::{backoff::Backoff, feed::Feed, grant::end_of, health::CameraBoard, signaling::Signaling, sound::SoundFeed};
+use crate::{
+    backoff::Backoff, feed::Feed, grant::end_of, health::CameraBoard, signaling::Signaling, sound::SoundFeed,
+    uplink::Uplink,
+};
 use peer::Peer;
 use protocol::{CameraId, Rid};
 use sender::Sender;
@@ -41,7 +47,9 @@ pub struct Publisher {
     /// Its sound.
     pub sound: SoundFeed,
     /// What is to be sent.
-    pub wanted: watch::Receiver<Wanted>,
+    pub sending: watch::Receiver<Sending>,
+    /// The way to whom.
+    pub uplink: Uplink,
     /// Where to say how it goes.
     pub board: CameraBoard,
     /// Whom to publish to.
@@ -104,7 +112,7 @@ impl Publisher {
         let rids: Vec<_> = self.feeds.iter().map(|(rid, _)| rid.clone()).collect();
         let until = self.signaling.grant().current().await.ok().and_then(|g| end_of(&g));
         // Boxed: the stack's futures are large.
-        let peer = Box::pin(Peer::connect(&self.signaling, self.camera, &rids)).await?;
+        let peer = Box::pin(Peer::connect(&self.signaling, self.camera, &rids, self.uplink.open())).await?;
         Ok(Box::new(Connection { peer, until }))
     }
 
@@ -151,11 +159,11 @@ impl Publisher {
             let track = peer.encodings().iter().find(|e| e.rid == *rid);
             let (Some(track), Some(board)) = (track, self.board.stream(rid)) else { continue };
             let Some((_, repeat)) = repeats.iter().find(|(r, _)| *r == rid) else { continue };
-            let sender = Sender::new(track.clone(), board.clone(), repeat.subscribe());
-            senders.spawn(sender.run(feed.clone(), self.wanted.clone()));
+            let sender = Sender::new(track.clone(), board.clone(), repeat.subscribe(), self.uplink.clone());
+            senders.spawn(sender.run(feed.clone(), self.sending.clone()));
         }
         if let Some(track) = peer.sound() {
-            senders.spawn(SoundSender::new(track.clone()).run(self.sound.clone(), self.wanted.clone()));
+            senders.spawn(SoundSender::new(track.clone()).run(self.sound.clone(), self.sending.clone()));
         }
         let asked = |ssrc| self.keyframe_asked(peer, ssrc, &repeats);
         let connecting = watch::Sender::new(false);

@@ -1,27 +1,29 @@
 //! One WebRTC peer connection that sends a camera's encodings, and its sound where the node takes it.
 //!
 //! Invariant: every RTP packet of a picture carries the `mid` and `rid` header extensions, each of constant size
-//! (RFC 8852, RFC 8843), so that packets of one payload size are equally long. A node that takes no sound still gets the
-//! pictures.
+//! (RFC 8852, RFC 8843), and a number of two bytes where the node tells of these, so that packets of one payload size are
+//! equally long. A node that takes no sound still gets the pictures.
 
 use super::{
     feedback::{Feedback, requested},
     media::{
-        MID_URI, RID_URI, attribute, codec_of, extension, media_engine, media_track, section, sound_codecs,
+        MID_URI, NUMBER_URI, RID_URI, attribute, codec_of, extension, media_engine, media_track, section, sound_codecs,
         sound_track, takes_media,
     },
+    numbering::Numbering,
 };
 use crate::{
     config::is_loopback,
     signaling::{Signaling, WhipError},
     sound::Codec,
+    uplink::Lane,
 };
 use bytes::Bytes;
 use protocol::{CameraId, Rid};
 use rtc::{
     interceptor::{NackResponderBuilder, Slot},
     rtcp, rtp,
-    rtp_transceiver::rtp_sender::RTCRtpCodecParameters,
+    rtp_transceiver::rtp_sender::{RTCRtpCodecParameters, RTCRtpParameters},
 };
 use std::{
     net::{Ipv6Addr, UdpSocket},
@@ -133,7 +135,12 @@ impl PeerConnectionEventHandler for Handler {
 
 impl Peer {
     /// Offers the encodings, and waits until media can flow.
-    pub(super) async fn connect(signaling: &Signaling, camera: CameraId, rids: &[Rid]) -> Result<Self, ConnectError> {
+    pub(super) async fn connect(
+        signaling: &Signaling,
+        camera: CameraId,
+        rids: &[Rid],
+        lane: Lane,
+    ) -> Result<Self, ConnectError> {
         let handler = Arc::new(Handler {
             gathering: watch::Sender::new(RTCIceGatheringState::New),
             state: watch::Sender::new(RTCPeerConnectionState::New),
@@ -142,7 +149,7 @@ impl Peer {
         let (ended, goodbye) = watch::channel(false);
         let builder = PeerConnectionBuilder::new()
             .with_media_engine(media_engine()?)
-            .with_interceptor_registry(interceptors(ended))
+            .with_interceptor_registry(interceptors(ended, lane))
             .with_setting_engine(settings())
             .with_udp_addrs(local_addresses(is_loopback(signaling.base())))
             .with_handler(handler);
@@ -190,6 +197,7 @@ impl Peer {
             let mut header = rtp::Header { version: 2, payload_type: codec.payload_type, ssrc, ..Default::default() };
             header.set_extension(mid_id, Bytes::copy_from_slice(mid.as_bytes()))?;
             header.set_extension(rid_id, Bytes::copy_from_slice(rid.as_str().as_bytes()))?;
+            reserve_number(&mut header, &parameters)?;
             let outbound = Outbound { ssrc, header, track: Arc::clone(&video.track) };
             self.encodings.push(EncodingTrack { rid, outbound });
         }
@@ -254,8 +262,8 @@ impl Outbound {
         self.track.write_rtp(rtp::Packet { header, payload }).await
     }
 
-    /// Sends a sender report.
-    pub(super) async fn report(&self, report: rtcp::sender_report::SenderReport) -> Result<(), webrtc::error::Error> {
+    /// Sends a report.
+    pub(super) async fn report(&self, report: impl rtcp::Packet + 'static) -> Result<(), webrtc::error::Error> {
         self.track.write_rtcp(vec![Box::new(report)]).await
     }
 }
@@ -279,6 +287,14 @@ impl Line {
     }
 }
 
+/// Keeps room for the number that is written when a packet leaves.
+fn reserve_number(header: &mut rtp::Header, parameters: &RTCRtpParameters) -> Result<(), webrtc::error::Error> {
+    match extension(parameters, NUMBER_URI) {
+        Some(id) => Ok(header.set_extension(id, Bytes::from_static(&[0; 2]))?),
+        None => Ok(()),
+    }
+}
+
 /// Where the sound goes, if the answer takes it.
 async fn sound_agreed(offer: &str, answer: &str, line: &Line) -> Result<Option<SoundTrack>, ConnectError> {
     let is_taken = section(answer, "audio").is_some_and(|s| takes_media(&s));
@@ -292,6 +308,7 @@ async fn sound_agreed(offer: &str, answer: &str, line: &Line) -> Result<Option<S
     if let (Some(id), Some(mid)) = (extension(&parameters, MID_URI), mid) {
         header.set_extension(id, Bytes::from(mid))?;
     }
+    reserve_number(&mut header, &parameters)?;
     let outbound = Outbound { ssrc, header, track: Arc::clone(&line.track) };
     Ok((!payload_types.is_empty()).then_some(SoundTrack { payload_types, outbound }))
 }
@@ -309,8 +326,10 @@ fn is_over(state: RTCPeerConnectionState) -> bool {
 
 /// Retransmission and keyframe requests. Sender reports are ours: the stack's would state the time a packet was sent
 /// for the time it was captured, which is wrong while a cached GOP is sent faster than it was made.
-fn interceptors(ended: watch::Sender<bool>) -> Registry {
+fn interceptors(ended: watch::Sender<bool>, lane: Lane) -> Registry {
     Registry::new()
+        // Closest to the wire, so that retransmissions are numbered too.
+        .with(Slot::TwccSender, Numbering::new(lane))
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(RETRANSMIT).build())
         .with(Slot::from(FEEDBACK_SLOT), Feedback::new(ended))
 }

@@ -1,9 +1,9 @@
-//! Sends one encoding over one peer connection while it is wanted.
+//! Sends one encoding over one peer connection while it is wanted and the uplink carries it.
 //!
 //! Invariant: RTP timestamps never go back.
 
 use super::{
-    Wanted,
+    Sending,
     peer::EncodingTrack,
     stream::{RtpStream, Stopped},
 };
@@ -14,12 +14,13 @@ use crate::{
     health::StreamBoard,
     packetize::{MAX_PAYLOAD, packetize},
     timeline::VIDEO_RATE,
+    uplink::Uplink,
 };
 use protocol::Rid;
 use std::time::Duration;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, interval, sleep, sleep_until},
 };
 
 /// A cached GOP is sent this many times faster than it was made.
@@ -29,10 +30,14 @@ const LARGE_FRAME: usize = 64;
 /// Packets of a large frame that go out together.
 const CHUNK: usize = 16;
 const CHUNK_INTERVAL: Duration = Duration::from_millis(1);
+/// Bytes of a packet beside its payload.
+const HEADERS: usize = 72;
 /// Ticks from the last frame sent to a GOP that is sent again: one frame at 25 per second.
 const RESTART_STEP: u64 = 3600;
 /// A GOP is sent again on request this often at most.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// The node is told so often that an encoding is held back, lest it was not heard.
+const GOODBYE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The state of one encoding's RTP stream.
 pub(super) struct Sender {
@@ -47,27 +52,31 @@ pub(super) struct Sender {
     repeats: watch::Receiver<u64>,
     /// When a GOP was begun that was not live.
     began: Option<Instant>,
+    uplink: Uplink,
 }
 
 impl Sender {
     /// A stream that has sent nothing.
-    pub(super) fn new(track: EncodingTrack, board: StreamBoard, repeats: watch::Receiver<u64>) -> Self {
-        let offset = u64::from(random_u32());
-        Self { rid: track.rid, stream: RtpStream::new(track.outbound), board, offset, last: None, repeats, began: None }
+    pub(super) fn new(track: EncodingTrack, board: StreamBoard, repeats: watch::Receiver<u64>, uplink: Uplink) -> Self {
+        let (stream, offset) = (RtpStream::new(track.outbound), u64::from(random_u32()));
+        Self { rid: track.rid, stream, board, offset, last: None, repeats, began: None, uplink }
     }
 
-    /// Sends whenever the encoding is wanted, until the connection is gone.
-    pub(super) async fn run(mut self, feed: Feed, mut wanted: watch::Receiver<Wanted>) -> Result<(), Stopped> {
+    /// Sends whenever the encoding is to be sent, until the connection is gone.
+    pub(super) async fn run(mut self, feed: Feed, mut sending: watch::Receiver<Sending>) -> Result<(), Stopped> {
         let rid = self.rid.clone();
         loop {
-            let Ok(turn) = wanted.wait_for(|w| w.turn(&rid).is_some()).await.map(|w| w.turn(&rid)) else {
-                return Ok(());
+            let begins = sending.clone();
+            let begins = tokio::select! {
+                begins = begins_turn(begins, &rid) => begins,
+                stopped = self.stay_away(&mut sending) => return stopped,
             };
+            let Some((turn, is_step)) = begins else { return Ok(()) };
             self.board.set_sending(true);
             tracing::debug!(%rid, "encoding starts");
             let ended = tokio::select! {
-                sent = self.follow(&feed) => sent,
-                _ = wanted.wait_for(|w| w.turn(&rid) != turn) => Ok(()),
+                sent = self.follow(&feed, is_step) => sent,
+                _ = sending.wait_for(|s| s.turn(&rid) != Some(turn)) => Ok(()),
             };
             self.board.set_sending(false);
             tracing::debug!(%rid, "encoding pauses");
@@ -75,9 +84,21 @@ impl Sender {
         }
     }
 
-    /// Sends a feed until its subscription ends: the cached GOP at [`SPEED`], then live; on request so again.
-    async fn follow(&mut self, feed: &Feed) -> Result<(), Stopped> {
-        let mut subscription = feed.subscribe();
+    /// Tells the node for as long as the encoding is held back: its viewers are shown another one. Ends only with the
+    /// connection.
+    async fn stay_away(&self, sending: &mut watch::Receiver<Sending>) -> Result<(), Stopped> {
+        let mut interval = interval(GOODBYE_INTERVAL);
+        while self.last.is_some() && sending.wait_for(|s| s.is_held(&self.rid)).await.is_ok() {
+            interval.tick().await;
+            self.stream.say_goodbye().await?;
+        }
+        std::future::pending().await
+    }
+
+    /// Sends a feed until its subscription ends: the cached GOP at [`SPEED`], then live; on request so again. A step up
+    /// begins with the next keyframe, and is not sent again.
+    async fn follow(&mut self, feed: &Feed, is_step: bool) -> Result<(), Stopped> {
+        let mut subscription = if is_step { feed.subscribe_next() } else { feed.subscribe() };
         let mut start = None;
         self.began = Some(Instant::now());
         self.repeats.mark_unchanged();
@@ -86,7 +107,7 @@ impl Sender {
                 next = subscription.next() => next,
                 Ok(()) = self.repeats.changed() => {
                     // The node asks every second for as long as it needs to, so nothing is kept for later.
-                    if self.began.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
+                    if !is_step && self.began.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
                         let again = feed.subscribe();
                         // A GOP too large to be kept: the stream goes on rather than wait for the next one.
                         if !again.is_awaiting_keyframe() {
@@ -98,6 +119,11 @@ impl Sender {
             };
             // A subscriber that was too slow starts anew with the then current GOP.
             let Ok(Some(unit)) = next else { return Ok(()) };
+            // On a small uplink what is cached leaves slowly: a GOP that is over is not made up for.
+            if self.uplink.limit().is_some() && feed.gop_began().is_some_and(|began| began > unit.ticks) {
+                (subscription, start) = (feed.subscribe(), None);
+                continue;
+            }
             let (began, first) = *start.get_or_insert((Instant::now(), unit.ticks));
             let elapsed = Duration::from_micros(unit.ticks.saturating_sub(first) * 100 / 9);
             // Live frames come long after a quarter of their time has passed, and so go out at once.
@@ -123,6 +149,7 @@ impl Sender {
     async fn send(&mut self, unit: &AccessUnit) -> Result<(), Stopped> {
         let payloads = packetize(unit, MAX_PAYLOAD);
         let count = payloads.len();
+        self.uplink.pace(payloads.iter().map(|payload| payload.len() + HEADERS).sum()).await;
         let timestamp = self.timestamp(unit);
         self.last = Some(unit.ticks + self.offset);
         for (i, payload) in payloads.into_iter().enumerate() {
@@ -141,4 +168,11 @@ impl Sender {
     fn timestamp(&self, unit: &AccessUnit) -> u32 {
         (unit.ticks + self.offset) as u32
     }
+}
+
+/// Waits until an encoding is to be sent: which time that is, and whether it is a step up. `None` when nobody says any
+/// more.
+async fn begins_turn(mut sending: watch::Receiver<Sending>, rid: &Rid) -> Option<(u64, bool)> {
+    let sending = sending.wait_for(|s| s.turn(rid).is_some()).await.ok()?;
+    Some((sending.turn(rid)?, sending.is_step(rid)))
 }

@@ -3,7 +3,7 @@
 //! Invariant: sound that the node did not agree to is not sent; RTP timestamps do not go back while the codec stays.
 
 use super::{
-    Wanted,
+    Sending,
     peer::SoundTrack,
     stream::{RtpStream, Stopped},
 };
@@ -41,12 +41,12 @@ impl SoundSender {
     }
 
     /// Sends whenever the sound is wanted, until the connection is gone.
-    pub(super) async fn run(mut self, feed: SoundFeed, mut wanted: watch::Receiver<Wanted>) -> Result<(), Stopped> {
-        while wanted.wait_for(Wanted::audio).await.is_ok() {
+    pub(super) async fn run(mut self, feed: SoundFeed, mut sending: watch::Receiver<Sending>) -> Result<(), Stopped> {
+        while sending.wait_for(Sending::audio).await.is_ok() {
             tracing::debug!("sound starts");
             let ended = tokio::select! {
                 sent = self.follow(feed.listen()) => sent,
-                _ = wanted.wait_for(|w| !w.audio()) => Ok(()),
+                _ = sending.wait_for(|s| !s.audio()) => Ok(()),
             };
             tracing::debug!("sound pauses");
             ended?;

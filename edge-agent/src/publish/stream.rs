@@ -7,7 +7,7 @@
 use super::peer::Outbound;
 use crate::backoff::random_u32;
 use bytes::Bytes;
-use rtc::rtcp::sender_report::SenderReport;
+use rtc::rtcp::{goodbye::Goodbye, sender_report::SenderReport};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -51,6 +51,12 @@ impl RtpStream {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(octets);
         Ok(())
+    }
+
+    /// Says that no more is sent for now (RFC 3550, section 6.6).
+    pub(super) async fn say_goodbye(&self) -> Result<(), Stopped> {
+        let goodbye = Goodbye { sources: vec![self.outbound.ssrc], ..Default::default() };
+        Ok(self.outbound.report(goodbye).await?)
     }
 
     /// The clock has begun anew: a report follows the next packet.

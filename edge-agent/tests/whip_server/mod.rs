@@ -46,6 +46,8 @@ use webrtc::{
 pub(crate) enum Seen {
     Rtp(rtc::rtp::Packet),
     Report(SenderReport),
+    /// Of these SSRCs.
+    Goodbye(Vec<u32>),
 }
 
 /// The server and the one session it holds.
@@ -255,6 +257,8 @@ impl PeerConnectionEventHandler for Receiver {
                     OnRtcpPacket(packets) => {
                         let reports = packets.iter().filter_map(|p| p.as_any().downcast_ref::<SenderReport>());
                         reports.for_each(|r| drop(seen.send(Seen::Report(r.clone()))));
+                        let goodbyes = packets.iter().filter_map(|p| p.as_any().downcast_ref::<Goodbye>());
+                        goodbyes.for_each(|g| drop(seen.send(Seen::Goodbye(g.sources.clone()))));
                     }
                     _ => {}
                 }

@@ -16,6 +16,8 @@ const STALE: Duration = Duration::from_secs(2);
 const SILENT: Duration = Duration::from_secs(3);
 /// By then a publisher has sent what it had cached.
 const SETTLED: Duration = Duration::from_millis(500);
+/// So long after packets of it did not come in order, what viewers miss may be these.
+const HOLED: Duration = Duration::from_millis(2500);
 /// Packets that leave at once, whether or not the frame is complete.
 const GATHER_MAX: usize = 64;
 
@@ -42,6 +44,8 @@ pub(crate) struct Encoding {
     /// When its stream began, after nothing or a pause.
     began: Option<Instant>,
     pace: Pace,
+    /// When packets of it last did not come in order.
+    holed: Option<Instant>,
     /// When its stream last began anew.
     pub(crate) restarted: Option<Instant>,
     /// Received, stored, not yet passed on.
@@ -75,6 +79,7 @@ impl Encoding {
             filled: None,
             began: None,
             pace: Pace::default(),
+            holed: None,
             restarted: None,
             pending: Vec::new(),
             pending_since: None,
@@ -103,8 +108,12 @@ impl Encoding {
 
     /// Stores a packet for passing on. True when the frame is complete or enough has gathered.
     pub(crate) fn gather(&mut self, now: Instant, packet: Packet) -> bool {
+        let is_next = self.filled.is_none() || packet.index <= self.ring.end();
         if !self.ring.insert(&packet) {
             return false;
+        }
+        if !is_next {
+            self.holed = Some(now);
         }
         if self.filled.replace(now).is_none_or(|before| now >= before + STALE) {
             self.began = Some(now);
@@ -145,9 +154,19 @@ impl Encoding {
         self.began.is_some_and(|at| now >= at + SETTLED)
     }
 
+    /// Whether viewers may miss packets that never came.
+    pub(crate) fn is_holed(&self, now: Instant) -> bool {
+        self.holed.is_some_and(|at| now < at + HOLED)
+    }
+
     /// Whether packets come.
     pub(crate) fn is_flowing(&self, now: Instant) -> bool {
         self.filled.is_some_and(|at| now < at + SILENT)
+    }
+
+    /// The publisher sends no more of it for now.
+    pub(crate) fn stop(&mut self) {
+        self.filled = None;
     }
 
     /// The publisher begins anew: what is held is of no use.

@@ -9,6 +9,7 @@
 //! passes in).
 
 pub mod allocation;
+pub mod arrivals;
 pub mod bandwidth;
 pub mod dtls;
 mod encoding;

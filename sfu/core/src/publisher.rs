@@ -4,6 +4,7 @@
 //! tells sound from pictures; once learnt, the SSRC is enough. Invariant: one SSRC of media and one of retransmissions
 //! are remembered of each track.
 
+use crate::arrivals::Arrivals;
 use crate::rtp::Header;
 use crate::sdp::PublisherMedia;
 use crate::source::{Received, Source};
@@ -50,6 +51,8 @@ pub(crate) enum Dropped {
     Malformed,
     /// Nothing says which encoding it belongs to.
     Unknown,
+    /// Numbered, and of no encoding: sent to find out what the way carries.
+    Probe,
     /// A retransmission that is empty (padding) or of nothing we know.
     Useless,
 }
@@ -60,21 +63,28 @@ pub(crate) struct Publisher {
     pub(crate) media: PublisherMedia,
     /// The SSRC we report under.
     pub(crate) ssrc: Ssrc,
+    /// Where its packets are numbered.
+    pub(crate) arrivals: Option<Box<Arrivals>>,
     streams: BTreeMap<Ssrc, Role>,
 }
 
 impl Publisher {
     pub(crate) fn new(camera: CameraKey, media: PublisherMedia, ssrc: Ssrc) -> Self {
-        Self { camera, media, ssrc, streams: BTreeMap::new() }
+        let arrivals = media.number_extension.map(|_| Box::default());
+        Self { camera, media, ssrc, arrivals, streams: BTreeMap::new() }
     }
 
     /// Reads a decrypted packet.
     pub(crate) fn receive(&mut self, now: Instant, origin: Instant, packet: &Bytes) -> Result<Accepted, Dropped> {
         let header = Header::read(packet, false).ok_or(Dropped::Malformed)?;
+        let is_numbered = self.note_arrival(now, origin, &header, packet);
         if header.payload.len() > MAX_PAYLOAD {
             return Err(Dropped::Malformed);
         }
-        self.learn(&header, packet)?;
+        self.learn(&header, packet).map_err(|dropped| match dropped {
+            Dropped::Unknown if is_numbered => Dropped::Probe,
+            other => other,
+        })?;
         let payload = packet.slice(header.payload.clone());
         match self.streams.get_mut(&header.ssrc) {
             Some(Role::Media(stream)) if codec_of(&self.media, header.payload_type) == Some(stream.codec) => {
@@ -96,6 +106,14 @@ impl Publisher {
             }
             _ => Err(Dropped::Malformed),
         }
+    }
+
+    /// Takes note of a packet's number; false where it has none.
+    fn note_arrival(&mut self, now: Instant, origin: Instant, header: &Header, packet: &[u8]) -> bool {
+        let (Some(id), Some(arrivals)) = (self.media.number_extension, &mut self.arrivals) else { return false };
+        let Some([high, low]) = header.extension(packet, id) else { return false };
+        arrivals.note(now, origin, u16::from_be_bytes([*high, *low]));
+        true
     }
 
     /// Unwraps a retransmission (RFC 4588, section 4) of an encoding whose stream is known.

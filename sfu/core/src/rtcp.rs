@@ -1,5 +1,6 @@
 //! RTCP packets that the node writes (RFC 3550, RFC 4585), and what it takes from those it reads.
 
+use crate::arrivals::Report;
 use crate::source::Reception;
 use crate::types::{ClockPair, Ssrc};
 use rtc_rtcp::extended_report::ExtendedReport;
@@ -14,6 +15,10 @@ use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
 use rtc_rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
+use rtc_rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RecvDelta, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc, SymbolTypeTcc,
+    TYPE_TCC_DELTA_SCALE_FACTOR, TransportLayerCc,
+};
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
@@ -150,6 +155,34 @@ pub fn receiver_report(ours: Ssrc, receptions: &[(Ssrc, Reception)]) -> Vec<u8> 
 pub fn nack(ours: Ssrc, media: Ssrc, sequences: &[u16]) -> Vec<u8> {
     let nacks = nack_pairs_from_sequence_numbers(sequences);
     write(&[Box::new(TransportLayerNack { sender_ssrc: ours.0, media_ssrc: media.0, nacks })])
+}
+
+/// Tells a publisher which of its packets came, and when.
+pub fn arrivals(ours: Ssrc, report: &Report) -> Vec<u8> {
+    let symbol = |delta: &Option<i16>| match delta {
+        None => SymbolTypeTcc::PacketNotReceived,
+        Some(0..=255) => SymbolTypeTcc::PacketReceivedSmallDelta,
+        Some(_) => SymbolTypeTcc::PacketReceivedLargeDelta,
+    };
+    let chunk = |deltas: &[Option<i16>]| {
+        let symbol_list = deltas.iter().map(symbol).collect();
+        let (type_tcc, symbol_size) = (StatusChunkTypeTcc::StatusVectorChunk, SymbolSizeTypeTcc::TwoBit);
+        PacketStatusChunk::StatusVectorChunk(StatusVectorChunk { type_tcc, symbol_size, symbol_list })
+    };
+    let delta = |delta: &Option<i16>| {
+        let ticks = i64::from((*delta)?);
+        Some(RecvDelta { type_tcc_packet: symbol(delta), delta: ticks * TYPE_TCC_DELTA_SCALE_FACTOR })
+    };
+    write(&[Box::new(TransportLayerCc {
+        sender_ssrc: ours.0,
+        media_ssrc: 0,
+        base_sequence_number: report.base,
+        packet_status_count: report.deltas.len() as u16,
+        reference_time: report.reference,
+        fb_pkt_count: report.count,
+        packet_chunks: report.deltas.chunks(7).map(chunk).collect(),
+        recv_deltas: report.deltas.iter().filter_map(delta).collect(),
+    })])
 }
 
 /// Asks a publisher for a keyframe.

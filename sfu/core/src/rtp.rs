@@ -102,6 +102,9 @@ pub const RTP_STREAM_ID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 /// Identifies the encoding that a retransmission stream repairs (RFC 8852).
 pub const REPAIRED_RTP_STREAM_ID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
 
+/// Numbers all packets of a connection, for feedback on when each arrived: 2 bytes.
+pub const TRANSPORT_NUMBER: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 /// Which header extensions one viewer negotiated, with their ids; each 1 to 14.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct ViewerExtensions {

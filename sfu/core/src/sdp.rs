@@ -167,6 +167,8 @@ pub struct PublisherMedia {
     pub rid_extension: Option<u8>,
     /// Id of the extension with the name of the repaired encoding.
     pub repaired_rid_extension: Option<u8>,
+    /// Id of the extension with the transport-wide number, on every m-line that has it; feedback is given on it.
+    pub number_extension: Option<u8>,
     /// Name of the video m-line.
     pub mid: String,
     /// Its encodings; [`Rid::SINGLE`] alone when it does not use simulcast.
@@ -175,6 +177,8 @@ pub struct PublisherMedia {
     pub is_simulcast: bool,
     /// Its sound.
     pub audio: Option<AudioTypes>,
+    /// Whether its sound is numbered as the pictures are.
+    pub audio_is_numbered: bool,
 }
 
 impl PublisherMedia {

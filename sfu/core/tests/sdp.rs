@@ -162,6 +162,20 @@ fn a_simulcast_publisher_is_answered_with_its_encodings() {
 }
 
 #[test]
+fn packets_are_numbered_where_the_number_and_feedback_on_it_are_offered() {
+    let number = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    let feedback = simulcast().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-fb:102 transport-cc\r\n");
+    let both = feedback.replace("a=rtcp-mux\r\n", &format!("a=rtcp-mux\r\na=extmap:7 {number}\r\n"));
+    let has_both = |answer: &str| (answer.contains(number), answer.contains("a=rtcp-fb:102 transport-cc"));
+    let (media, answer) = publish(&both).expect("answered");
+    assert_eq!((media.number_extension, has_both(&answer)), (Some(7), (true, true)));
+    for offer in [feedback, both.replace("a=rtcp-fb:102 transport-cc", "a=rtcp-fb:96 transport-cc")] {
+        let (media, answer) = publish(&offer).expect("answered");
+        assert_eq!((media.number_extension, has_both(&answer)), (None, (false, false)));
+    }
+}
+
+#[test]
 fn a_publisher_without_simulcast_has_one_encoding() {
     let (media, answer) = publish(&(session() + &video("0", "sendrecv"))).expect("answered");
     assert_eq!((media.encodings, media.is_simulcast), (vec![Rid::SINGLE], false));

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { ROOT, Server, until } from './process';
 
 const CREDENTIALS = 'admin:s3cret';
+/** Where GStreamer's bindings are. */
+export const PYTHON = '/usr/bin/python3';
 
 /** From keyframe to keyframe; GOP_SECONDS chooses the films, of which there are those of 4 and of 10 s. */
 export const GOP_MS = 1_000 * Number(process.env['GOP_SECONDS'] ?? 4);
@@ -15,12 +17,13 @@ export class Camera {
   private constructor(
     private server: Server,
     readonly port: number,
+    private readonly python: string,
   ) {}
 
-  /** On a free port: main and sub stream, a password asked for (digest). */
-  static async start(port = 0): Promise<Camera> {
-    const [server, bound] = await serve(port);
-    return new Camera(server, bound);
+  /** On a free port: main and sub stream, a password asked for (digest); where it is not to run here, by another Python. */
+  static async start(port = 0, python = PYTHON): Promise<Camera> {
+    const [server, bound] = await serve(port, python);
+    return new Camera(server, bound, python);
   }
 
   /** The address of `main` or `sub`, by way of another port where one is given. */
@@ -35,7 +38,7 @@ export class Camera {
 
   /** Comes back on the same port, once it has ended. */
   async restart(): Promise<void> {
-    [this.server] = await serve(this.port);
+    [this.server] = await serve(this.port, this.python);
   }
 
   stop(): Promise<void> {
@@ -47,10 +50,10 @@ export class Camera {
   }
 }
 
-async function serve(port: number): Promise<[Server, number]> {
+async function serve(port: number, python: string): Promise<[Server, number]> {
   const films = ['--main', `${FILMS}main.h264`, '--sub', `${FILMS}sub.h264`];
   const args = ['tools/camera/rtspcam.py', '--port', String(port), '--auth', CREDENTIALS, ...films];
-  const [server, [, bound]] = await Server.start('/usr/bin/python3', args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
+  const [server, [, bound]] = await Server.start(python, args, /rtsp:\/\/127\.0\.0\.1:(\d+)\//);
   return [server, Number(bound)];
 }
 

@@ -1,12 +1,24 @@
-// A network namespace with a browser in it, on a cable that a test can cut and plug in elsewhere. Needs root.
+// A network namespace with a browser or services in it, on a cable that a test can cut, plug in elsewhere, and make slow.
+// Needs root.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CHROMIUM } from './browser';
+import { Server } from './process';
+
+/** Passes connections to a port of loopback on to another host. */
+const GATE = `
+  const { connect, createServer } = require('node:net');
+  const [host, port] = process.argv.slice(1);
+  const gate = createServer((one) => {
+    const other = connect(Number(port), host);
+    for (const [from, to] of [[one, other], [other, one]]) from.on('error', () => to.destroy()).pipe(to);
+  });
+  gate.listen(0, '127.0.0.1', () => console.log('gate at ' + gate.address().port));`;
 
 const ip = (...args: string[]): Promise<unknown> => promisify(execFile)('ip', args);
 
@@ -16,9 +28,11 @@ let made = 0;
 /** A namespace, joined to this one by a veth pair of 198.18.0.0/15 (RFC 2544). */
 export class Namespace {
   readonly #sockets = new Set<Socket>();
-  #gate: Server | undefined;
+  #gate: TcpServer | undefined;
+  #inner: Server | undefined;
   #directory: string | undefined;
   #host = 2;
+  #programs = 0;
 
   private constructor(
     private readonly name: string,
@@ -49,11 +63,15 @@ export class Namespace {
   }
 
   /** A program that is Chromium in the namespace; pages of `origin` may be given what only secure ones are. */
-  async chromium(origin: string): Promise<string> {
-    this.#directory = await mkdtemp(join(tmpdir(), 'sunroom-netns-'));
-    const path = join(this.#directory, 'chromium');
-    const program = `ip netns exec ${this.name} ${CHROMIUM} --unsafely-treat-insecure-origin-as-secure=${origin}`;
-    await writeFile(path, `#!/bin/sh\nexec ${program} "$@"\n`);
+  chromium(origin: string): Promise<string> {
+    return this.program(`${CHROMIUM} --unsafely-treat-insecure-origin-as-secure=${origin}`);
+  }
+
+  /** A program that is another one in the namespace. */
+  async program(command: string): Promise<string> {
+    this.#directory ??= await mkdtemp(join(tmpdir(), 'sunroom-netns-'));
+    const path = join(this.#directory, `program-${this.#programs++}`);
+    await writeFile(path, `#!/bin/sh\nexec ip netns exec ${this.name} ${command} "$@"\n`);
     await chmod(path, 0o755);
     return path;
   }
@@ -79,6 +97,21 @@ export class Namespace {
     await ip('netns', 'exec', this.name, 'nft', table);
   }
 
+  /** The same on the namespace's own loopback, where services are trusted without TLS. */
+  async reachLocally(origin: string): Promise<string> {
+    const { hostname, port } = new URL(await this.reach(origin));
+    const args = ['netns', 'exec', this.name, process.execPath, '-e', GATE, hostname, port];
+    const [server, [, bound]] = await Server.start('ip', args, /^gate at (\d+)$/);
+    this.#inner = server;
+    return `http://127.0.0.1:${bound}`;
+  }
+
+  /** Lets no more than so many Mbit/s leave it; 300 ms of them wait at most. */
+  async limit(megabits: number): Promise<void> {
+    const rate = ['tbf', 'rate', `${megabits}mbit`, 'burst', '16kb', 'latency', '300ms'];
+    await promisify(execFile)('tc', ['-n', this.name, 'qdisc', 'replace', 'dev', 'eth0', 'root', ...rate]);
+  }
+
   /** Pulls the cable. */
   async cut(): Promise<void> {
     await ip('link', 'set', this.end, 'down');
@@ -100,6 +133,7 @@ export class Namespace {
   async remove(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#gate?.close();
+    await this.#inner?.stop();
     if (this.#directory !== undefined) await rm(this.#directory, { recursive: true, force: true });
     // The pair goes with the namespace, unless a process still holds that.
     await ip('link', 'del', this.end).catch(() => undefined);

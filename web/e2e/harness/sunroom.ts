@@ -83,9 +83,9 @@ export class Sunroom {
     }
   }
 
-  /** A fresh grant, which opens a session of its own: for all cameras, or for one that need not be known yet. */
-  grant(camera?: string): Promise<string> {
-    return this.#signed(camera === undefined ? [] : ['--camera', camera]);
+  /** A fresh grant, which opens a session of its own: for all cameras, or for some that need not be known yet. */
+  grant(...cameras: readonly string[]): Promise<string> {
+    return this.#signed(named(cameras));
   }
 
   /** A fresh grant for all cameras and their sound. */
@@ -93,9 +93,9 @@ export class Sunroom {
     return this.#signed(['--audio']);
   }
 
-  /** A grant to publish a camera, for a publisher of its own. */
-  publishGrant(camera: string): Promise<string> {
-    return this.#signed(['--publish', '--camera', camera]);
+  /** A grant to publish cameras, for a publisher of its own. */
+  publishGrant(...cameras: readonly string[]): Promise<string> {
+    return this.#signed(['--publish', ...named(cameras)]);
   }
 
   async #signed(args: readonly string[]): Promise<string> {
@@ -103,9 +103,9 @@ export class Sunroom {
     return stdout.trim();
   }
 
-  /** The cameras of the demo, or that one, once all of them are live. */
-  async cameras(camera?: string): Promise<readonly Listed[]> {
-    const headers = { authorization: `Bearer ${await this.grant(camera)}` };
+  /** The cameras of the demo, or those, once all of them are live. */
+  async cameras(...wanted: readonly string[]): Promise<readonly Listed[]> {
+    const headers = { authorization: `Bearer ${await this.grant(...wanted)}` };
     return until('live cameras', 20_000, async () => {
       const response = await fetch(`${this.origin}/v1/cameras`, { headers });
       const { cameras } = (await response.json()) as { cameras: Listed[] };
@@ -150,6 +150,10 @@ export class Sunroom {
     for (const server of this.servers) await server.stop();
     await rm(this.data, { recursive: true, force: true });
   }
+}
+
+function named(cameras: readonly string[]): string[] {
+  return cameras.flatMap((camera) => ['--camera', camera]);
 }
 
 function pulled(camera: Camera, port = camera.port): string[] {

@@ -3,7 +3,9 @@
 use super::offer::value;
 use super::{AudioMedia, AudioTypes, Local, PayloadTypes, PublisherMedia, SlotMedia};
 use crate::ice::Credentials;
-use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, ViewerExtensions};
+use crate::rtp::{
+    ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions,
+};
 use crate::{Codec, Transport, TransportAddress};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::net::IpAddr;
@@ -86,8 +88,10 @@ impl<'a> Answer<'a> {
             (agreed.mid_extension, MID),
             (agreed.rid_extension, RTP_STREAM_ID),
             (agreed.repaired_rid_extension, REPAIRED_RTP_STREAM_ID),
+            (agreed.number_extension, TRANSPORT_NUMBER),
         ]));
         lines.extend(video_codec_lines(media, agreed.payload_types));
+        lines.extend(agreed.number_extension.map(|_| feedback_line(agreed.payload_types.media)));
         if agreed.is_simulcast {
             let rids: Vec<&str> = agreed.encodings.iter().map(crate::Rid::as_str).collect();
             lines.extend(rids.iter().map(|rid| format!("a=rid:{rid} recv")));
@@ -96,9 +100,12 @@ impl<'a> Answer<'a> {
         self.accept(at, formats(agreed.payload_types), lines);
     }
 
-    pub(super) fn receive_audio(&mut self, at: usize, media: &MediaDescription, types: AudioTypes) {
+    /// `number` is the id of the transport-wide number, where the sound is numbered.
+    pub(super) fn receive_audio(&mut self, at: usize, media: &MediaDescription, types: AudioTypes, number: Option<u8>) {
         let mut lines = vec!["a=recvonly".to_owned()];
+        lines.extend(extension_lines(&[(number, TRANSPORT_NUMBER)]));
         lines.extend(audio_codec_lines(media, types));
+        lines.extend(number.into_iter().flat_map(|_| types.codecs()).map(|(_, n)| feedback_line(n)));
         self.accept(at, types.codecs().map(|(_, n)| n).collect(), lines);
     }
 
@@ -239,6 +246,10 @@ fn audio_codec_lines(media: &MediaDescription, types: AudioTypes) -> Vec<String>
         lines.extend(parameters(media, n).map(|text| format!("a=fmtp:{n} {text}")));
     }
     lines
+}
+
+fn feedback_line(payload_type: u8) -> String {
+    format!("a=rtcp-fb:{payload_type} transport-cc")
 }
 
 fn candidate_lines(candidates: &[TransportAddress]) -> Vec<String> {

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::Rid;
 use crate::dtls::Fingerprint;
-use crate::rtp::{ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, ViewerExtensions};
+use crate::rtp::{
+    ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions,
+};
 use rtc_sdp::{MediaDescription, SessionDescription};
 use std::io::Cursor;
 
@@ -94,6 +96,11 @@ impl Offer {
         let is_simulcast = !rids.is_empty();
         let sound = if takes_audio { sends("audio") } else { Vec::new() };
         let sound = sound.into_iter().find_map(|(at, media)| Some((at, media, audio_types(media)?)));
+        let number_extension = number_extension(media, [payload_types.media]);
+        let is_numbered = |(_, media, types): &(usize, &MediaDescription, AudioTypes)| {
+            let number = number_extension.filter(|_| types.codecs().count() > 0);
+            number.is_some() && self::number_extension(media, types.codecs().map(|(_, n)| n)) == number
+        };
         let mut agreed = PublisherMedia {
             tag: String::new(),
             fingerprint: self.fingerprint,
@@ -101,10 +108,12 @@ impl Offer {
             mid_extension: extension_id(media, MID),
             rid_extension: extension_id(media, RTP_STREAM_ID),
             repaired_rid_extension: extension_id(media, REPAIRED_RTP_STREAM_ID),
+            number_extension,
             mid: value(media, "mid").unwrap_or_default().to_owned(),
             encodings: if is_simulcast { rids } else { vec![Rid::SINGLE] },
             is_simulcast,
             audio: sound.map(|(_, _, types)| types),
+            audio_is_numbered: sound.as_ref().is_some_and(is_numbered),
         };
         if is_simulcast && agreed.rid_extension.is_none() {
             return Err(SdpError::Unsupported("simulcast by rid needs the header extension sdes:rtp-stream-id"));
@@ -113,7 +122,7 @@ impl Offer {
         answer.receive_video(at, media, &agreed);
         if let Some((at, media, types)) = sound {
             self.check_transport(media)?;
-            answer.receive_audio(at, media, types);
+            answer.receive_audio(at, media, types, agreed.number_extension.filter(|_| agreed.audio_is_numbered));
         }
         agreed.tag = answer.tag();
         Ok((agreed, answer.write()))
@@ -215,6 +224,16 @@ fn extension_id(media: &MediaDescription, uri: &str) -> Option<u8> {
         let id = words.next()?.split('/').next()?.parse().ok()?;
         (words.next() == Some(uri) && (1..=14).contains(&id)).then_some(id)
     })
+}
+
+/// The id of the transport-wide number, where feedback on it is offered for all of these payload types.
+fn number_extension(media: &MediaDescription, payload_types: impl IntoIterator<Item = u8>) -> Option<u8> {
+    let has_feedback = |n: u8| {
+        let feedback = values(media, "rtcp-fb").filter_map(|text| text.split_once(' '));
+        let mut of_it = feedback.filter(|(types, _)| *types == "*" || types.parse() == Ok(n));
+        of_it.any(|(_, kind)| kind.trim() == "transport-cc")
+    };
+    extension_id(media, TRANSPORT_NUMBER).filter(|_| payload_types.into_iter().all(has_feedback))
 }
 
 /// The rids that are sent, in the order of `a=simulcast` (RFC 8853); of alternatives the first.

@@ -227,8 +227,8 @@ impl Shard {
     pub(super) fn fall_back(&mut self, at: SlotAt) {
         let now = self.now;
         let waits = |slot: &&mut Slot| now >= slot.fell_back.unwrap_or(slot.since).max(slot.since) + FALL_BACK_AFTER;
-        let Some((Some(wish), Some(watching), coming, feed)) =
-            self.slot(at).filter(waits).map(|s| (s.wish, s.watching, s.coming, s.feed))
+        let Some((Some(wish), Some(watching), feed)) =
+            self.slot(at).filter(waits).map(|s| (s.wish, s.watching, s.feed))
         else {
             return;
         };
@@ -237,12 +237,35 @@ impl Shard {
         if feed != Feed::AwaitingKeyframe && !has_stopped {
             return;
         }
-        let tracks = self.cameras.get(&wish.camera).into_iter().flat_map(|c| &c.encodings);
+        if !self.show_smaller(at, wish.camera, watching, rid.rank()) {
+            self.give_up(at, watching);
+        }
+    }
+
+    /// An encoding stops: who watches it is shown a smaller one at once.
+    pub(super) fn stopped(&mut self, encoding: usize) {
+        self.encodings[encoding].stop();
+        let Track::Video(rid) = self.encodings[encoding].id.track else { return };
+        let camera = self.encodings[encoding].id.camera;
+        let held = &self.encodings[encoding];
+        let watching: Vec<SlotAt> = held.live.iter().chain(&held.joining).copied().collect();
+        for at in watching {
+            if self.slot(at).is_some_and(|slot| slot.watching == Some(encoding)) {
+                self.show_smaller(at, camera, encoding, rid.rank());
+            }
+        }
+    }
+
+    /// Lets a slot watch the next smaller encoding, until the one that it watches comes. False where there is none.
+    fn show_smaller(&mut self, at: SlotAt, camera: CameraKey, watching: usize, rank: u8) -> bool {
+        let now = self.now;
+        let Some(coming) = self.slot(at).map(|slot| slot.coming) else { return false };
+        let tracks = self.cameras.get(&camera).into_iter().flat_map(|c| &c.encodings);
         let smaller = tracks.filter_map(|slot| match self.encodings[*slot].id.track {
-            Track::Video(other) => Some((other.rank(), *slot)).filter(|(rank, _)| *rank < rid.rank()),
+            Track::Video(other) => Some((other.rank(), *slot)).filter(|(other, _)| *other < rank),
             Track::Audio => None,
         });
-        let Some((_, smaller)) = smaller.max() else { return self.give_up(at, watching) };
+        let Some((_, smaller)) = smaller.max() else { return false };
         match coming {
             // What was wished first stays awaited; what was tried in its place is given up.
             Some(_) => self.unwatch(at, watching),
@@ -261,6 +284,7 @@ impl Shard {
         }
         self.watch(smaller);
         self.join(at);
+        true
     }
 
     /// Where the smallest encoding sends nothing, a larger one is tried, whether or not the network is taken to carry it.

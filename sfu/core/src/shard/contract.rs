@@ -143,6 +143,13 @@ pub enum ShardMessage {
         /// The origin.
         from: ShardId,
     },
+    /// The publisher of an encoding sends no more of it for now.
+    Stopped {
+        /// Of which encoding.
+        encoding: EncodingId,
+        /// The origin.
+        from: ShardId,
+    },
     /// A publisher's clock.
     Clock {
         /// Of which encoding.

@@ -36,8 +36,9 @@ impl Shard {
             match feedback {
                 Feedback::Nack { ssrc, sequences } => {
                     if let Some(at) = self.slot_of(place, ssrc) {
+                        let is_holed = self.is_holed(at);
                         let now = self.now;
-                        if let Some(viewer) = self.viewer(place) {
+                        if let Some(viewer) = self.viewer(place).filter(|_| !is_holed) {
                             viewer.missed(now, sequences.len());
                         }
                         self.retransmit(at, &sequences);
@@ -51,6 +52,8 @@ impl Shard {
                 }
                 Feedback::ReceiverReport { ssrc, fraction_lost, last_report, delay } => {
                     let now = self.now;
+                    let is_holed = self.slot_of(place, ssrc).is_some_and(|at| self.is_holed(at));
+                    let fraction_lost = if is_holed { 0 } else { fraction_lost };
                     if let Some(viewer) = self.viewer(place)
                         && let Some(slot) = viewer.slot_of(ssrc)
                     {
@@ -89,6 +92,13 @@ impl Shard {
             self.allot(place);
         }
         self.probe(place);
+    }
+
+    /// Whether what is missed in a slot may have been lost before it came here: that says nothing of the viewer's network.
+    fn is_holed(&mut self, at: SlotAt) -> bool {
+        let now = self.now;
+        let watching = self.slot(at).and_then(|slot| slot.watching);
+        watching.is_some_and(|encoding| self.encodings[encoding].is_holed(now))
     }
 
     fn slot_of(&mut self, place: u32, ssrc: Ssrc) -> Option<SlotAt> {

@@ -2,7 +2,7 @@
 
 use super::{Notice, Origin, Role, Shard, ShardMessage};
 use crate::h264;
-use crate::publisher::{Accepted, Publisher};
+use crate::publisher::{Accepted, Dropped, Publisher};
 use crate::rtcp::{self, Feedback};
 use crate::source::Received;
 use crate::types::{Clock, EncodingId, Packet, Ssrc, Track};
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// The shortest time between two beginnings of one encoding.
 const RESTART_INTERVAL: Duration = Duration::from_millis(500);
+/// Most reports on arrivals that one publisher gets at a time: numbers that are made up may want more.
+const MAX_REPORTS: usize = 8;
 /// Distance of indices between the end of a publisher's stream and the beginning of its next.
 const RESTART_GAP: u64 = 65_536;
 
@@ -29,6 +31,7 @@ impl Shard {
         let camera = publisher.camera;
         let accepted = match publisher.receive(now, origin, plain) {
             Ok(accepted) => accepted,
+            Err(Dropped::Probe) => return,
             Err(dropped) => {
                 self.counters.refused_rtp += 1;
                 tracing::trace!(place, ?dropped, "packet dropped");
@@ -125,9 +128,41 @@ impl Shard {
                         self.tell(shard, ShardMessage::Clock { encoding: id, from, clock });
                     }
                 }
-                Feedback::Bye(gone) => publisher.forget(&gone),
+                Feedback::Bye(gone) => self.publisher_stops(place, &gone),
                 _ => {}
             }
+        }
+    }
+
+    /// A publisher says good-bye to some of its streams: it may have to hold an encoding back, or leaves.
+    fn publisher_stops(&mut self, place: u32, gone: &[Ssrc]) {
+        let Some(publisher) = self.publisher(place) else { return };
+        let camera = publisher.camera;
+        let over = publisher.streams().filter(|(ssrc, _)| gone.contains(ssrc));
+        let tracks: Vec<Track> = over.map(|(_, stream)| stream.track).collect();
+        publisher.forget(gone);
+        if self.cameras.get(&camera).is_none_or(|c| c.origin != Some(Origin::Here(place))) {
+            return;
+        }
+        for track in tracks {
+            let id = EncodingId { camera, track };
+            let Some(slot) = self.encoding_slots.get(&id).copied() else { continue };
+            let from = self.config.shard;
+            for shard in self.encodings[slot].subscribers.clone() {
+                self.tell(shard, ShardMessage::Stopped { encoding: id, from });
+            }
+            self.stopped(slot);
+        }
+    }
+
+    /// Tells a publisher when its packets arrived, where it is time.
+    pub(super) fn report_arrivals(&mut self, place: u32) {
+        let now = self.now;
+        for _ in 0..MAX_REPORTS {
+            let Some(publisher) = self.publisher(place) else { return };
+            let ours = publisher.ssrc;
+            let Some(report) = publisher.arrivals.as_mut().and_then(|arrivals| arrivals.report(now)) else { return };
+            self.send_rtcp(place, &rtcp::arrivals(ours, &report));
         }
     }
 

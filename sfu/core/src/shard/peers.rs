@@ -327,6 +327,11 @@ impl Shard {
                     self.restarted(slot);
                 }
             }
+            ShardMessage::Stopped { encoding, from } => {
+                if let Some(slot) = self.slot_from(encoding, from) {
+                    self.stopped(slot);
+                }
+            }
             ShardMessage::Clock { encoding, from, clock } => {
                 if let Some(slot) = self.slot_from(encoding, from) {
                     self.encodings[slot].clock = Some(clock);

@@ -36,6 +36,7 @@ impl Shard {
         self.send_dtls();
         for at in 0..self.publishers.len() {
             self.ask_for_missing(self.publishers[at]);
+            self.report_arrivals(self.publishers[at]);
         }
         self.continue_probes();
         for place in (self.tick..self.peers.len()).step_by(SLOTS) {

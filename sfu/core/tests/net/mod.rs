@@ -6,7 +6,7 @@ pub mod offers;
 pub mod peer;
 pub mod streams;
 
-use offers::{audio, publish_offer, session_offer, view_offer, wall_offer};
+use offers::{audio, numbered, publish_offer, session_offer, view_offer, wall_offer};
 use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
@@ -181,10 +181,20 @@ impl Net {
     /// A publisher of these encodings of a camera, and of its sound, connected.
     pub fn publisher_for(&mut self, shard: usize, camera: CameraKey, rids: &[&str]) -> usize {
         let offer = publish_offer(&self.identity.fingerprint().to_string(), rids);
+        self.publisher_with(shard, camera, &offer)
+    }
+
+    /// A publisher of `h` and `l` whose packets are numbered, connected.
+    pub fn numbered_publisher(&mut self, shard: usize) -> usize {
+        let offer = publish_offer(&self.identity.fingerprint().to_string(), &["h", "l"]);
+        self.publisher_with(shard, CAMERA, &numbered(&offer))
+    }
+
+    fn publisher_with(&mut self, shard: usize, camera: CameraKey, offer: &str) -> usize {
         let at = self.add(
             shard,
             |local| {
-                let (media, answer) = Offer::parse(&offer).expect("sdp").publish(local, true).expect("answered");
+                let (media, answer) = Offer::parse(offer).expect("sdp").publish(local, true).expect("answered");
                 (NewRole::Publisher { camera, media, ssrc: Ssrc(77) }, answer)
             },
             false,

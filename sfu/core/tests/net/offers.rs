@@ -46,3 +46,13 @@ pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
     let sound = audio(fingerprint, 1, "sendonly");
     format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}{sound}", media(fingerprint))
 }
+
+/// Extension id of the transport-wide number in the offers of publishers.
+pub const NUMBER: u8 = 6;
+
+/// A publisher's offer with transport-wide numbers, and feedback on them, in pictures and sound.
+pub fn numbered(offer: &str) -> String {
+    let extension = format!("a=extmap:{NUMBER} {}\r\na=sendonly", sfu_core::rtp::TRANSPORT_NUMBER);
+    let feedback: String = [102, 111, 8, 0].map(|n| format!("a=rtcp-fb:{n} transport-cc\r\n")).concat();
+    offer.replace("a=sendonly", &format!("{feedback}{extension}"))
+}

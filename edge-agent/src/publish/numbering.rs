@@ -1,0 +1,174 @@
+//! Numbers every RTP packet that leaves, retransmissions too, and hears what the node tells of them
+//! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+//!
+//! Invariants: a packet's number replaces one that stands there already, so packets do not grow; what is sent beside the
+//! pictures, to find out what the uplink carries, names an m-line that is none, so that the node takes it for no picture.
+
+use super::media::{MID_URI, NUMBER_URI};
+use crate::{
+    backoff::random_u32,
+    uplink::{CLOCK_MICROS, Lane, Told},
+};
+use bytes::Bytes;
+use rtc::{
+    interceptor::{Attribute, AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket},
+    rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc},
+    rtp,
+    sansio::Protocol,
+    shared::error::Error,
+};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Instant,
+};
+
+/// Bytes of a packet beside its payload: header, header extensions, SRTP's tag, UDP, IP.
+const HEADERS: usize = 12 + 16 + 16 + 8 + 20;
+/// Payload of a packet that is sent beside the pictures.
+static PADDING: [u8; 1000] = [0; 1000];
+/// Its m-line.
+const NO_LINE: &[u8] = b"-";
+/// Most packets that one report is taken to tell of.
+const MAX_STATUSES: usize = 4096;
+/// A unit of a report's reference time.
+const REFERENCE_MICROS: i64 = 64_000;
+
+/// The interceptor.
+pub(super) struct Numbering {
+    lane: Lane,
+    /// Ids of the header extensions with the number and the m-line's name, where they were agreed.
+    ids: Option<(u8, u8)>,
+    /// Of those streams.
+    numbered: BTreeSet<u32>,
+    /// SSRC and last sequence number of what is sent beside the pictures.
+    padding: (u32, u16),
+    inbound: VecDeque<TaggedPacket>,
+    outbound: VecDeque<TaggedPacket>,
+}
+
+impl Numbering {
+    /// One that tells `lane`.
+    pub(super) fn new(lane: Lane) -> Self {
+        let padding = (random_u32().max(1), 0);
+        let (inbound, outbound) = (VecDeque::new(), VecDeque::new());
+        Self { lane, ids: None, numbered: BTreeSet::new(), padding, inbound, outbound }
+    }
+
+    /// Adds what is to be sent beside the pictures now, like the packet that it follows.
+    fn pad(&mut self, like: &TaggedPacket, header: &rtp::Header) -> Result<(), Error> {
+        let Some((number_id, mid_id)) = self.ids else { return Ok(()) };
+        let due = self.lane.padding(like.now);
+        for _ in 0..due / PADDING.len() as u64 {
+            self.padding.1 = self.padding.1.wrapping_add(1);
+            let (ssrc, sequence_number) = self.padding;
+            let (payload_type, timestamp) = (header.payload_type, header.timestamp);
+            let mut header =
+                rtp::Header { version: 2, payload_type, sequence_number, timestamp, ssrc, ..Default::default() };
+            header.set_extension(mid_id, Bytes::from_static(NO_LINE))?;
+            let number = self.lane.send(like.now, (PADDING.len() + HEADERS) as u32);
+            header.set_extension(number_id, Bytes::copy_from_slice(&number.to_be_bytes()))?;
+            let packet = Packet::Rtp(rtp::Packet { header, payload: Bytes::from_static(&PADDING) });
+            let message = AttributedPacket::new(packet);
+            self.outbound.push_back(TaggedPacket { now: like.now, transport: like.transport, message });
+        }
+        Ok(())
+    }
+}
+
+/// What a report tells of each packet.
+fn told(report: &TransportLayerCc) -> Vec<Told> {
+    let symbols = report.packet_chunks.iter().flat_map(|chunk| match chunk {
+        PacketStatusChunk::RunLengthChunk(run) => {
+            vec![run.packet_status_symbol; usize::from(run.run_length).min(MAX_STATUSES)]
+        }
+        PacketStatusChunk::StatusVectorChunk(vector) => vector.symbol_list.clone(),
+    });
+    let mut deltas = report.recv_deltas.iter();
+    let mut clock = i64::from(report.reference_time) * REFERENCE_MICROS;
+    let count = usize::from(report.packet_status_count).min(MAX_STATUSES);
+    let mut all = Vec::with_capacity(count);
+    for (at, symbol) in symbols.take(count).enumerate() {
+        let number = report.base_sequence_number.wrapping_add(at as u16);
+        let came = match symbol {
+            SymbolTypeTcc::PacketNotReceived => None,
+            // It came, but when is not told: as if with the one before it.
+            SymbolTypeTcc::PacketReceivedWithoutDelta => Some(clock.rem_euclid(CLOCK_MICROS)),
+            SymbolTypeTcc::PacketReceivedSmallDelta | SymbolTypeTcc::PacketReceivedLargeDelta => {
+                let Some(delta) = deltas.next() else { break };
+                clock += delta.delta;
+                Some(clock.rem_euclid(CLOCK_MICROS))
+            }
+        };
+        all.push(Told { number, came });
+    }
+    all
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Numbering {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(reports) = &packet.message.packet {
+            for report in reports.iter().filter_map(|r| r.as_any().downcast_ref::<TransportLayerCc>()) {
+                self.lane.hear(told(report));
+            }
+        }
+        self.inbound.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.inbound.pop_front()
+    }
+
+    fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
+        let now = packet.now;
+        let is_repair = packet.message.attributes.iter().any(|a| matches!(a, Attribute::Retransmission));
+        let Packet::Rtp(media) = &mut packet.message.packet else {
+            self.outbound.push_back(packet);
+            return Ok(());
+        };
+        let bytes = (media.payload.len() + HEADERS) as u32;
+        let id = self.ids.filter(|_| self.numbered.contains(&media.header.ssrc)).map(|(number, _)| number);
+        let Some(id) = id else {
+            self.outbound.push_back(packet);
+            return Ok(());
+        };
+        if is_repair && !self.lane.may_repair(now, bytes) {
+            return Ok(());
+        }
+        let number = self.lane.send(now, bytes);
+        media.header.set_extension(id, Bytes::copy_from_slice(&number.to_be_bytes()))?;
+        let header = media.header.clone();
+        let padded = self.pad(&packet, &header);
+        self.outbound.push_back(packet);
+        padded
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.outbound.pop_front()
+    }
+}
+
+impl Interceptor for Numbering {
+    fn bind_local_stream(&mut self, stream: &StreamInfo) {
+        let id = |uri: &str| {
+            let found = stream.rtp_header_extensions.iter().find(|e| e.uri == uri);
+            found.and_then(|e| u8::try_from(e.id).ok()).filter(|id| *id > 0)
+        };
+        let Some(number) = id(NUMBER_URI) else { return };
+        self.numbered.insert(stream.ssrc);
+        self.ids = id(MID_URI).map(|mid| (number, mid)).or(self.ids);
+    }
+
+    fn unbind_local_stream(&mut self, stream: &StreamInfo) {
+        self.numbered.remove(&stream.ssrc);
+    }
+
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
