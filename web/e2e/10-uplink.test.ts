@@ -51,7 +51,7 @@ it('sends every small picture before a large one, and the large ones when the up
   const page = await browser.newPage();
   await page.goto(sunroom.origin);
   await page.evaluate(([g, n]) => window.measure.session('site', g, n), [await sunroom.grant(...ids), CAMERAS] as const);
-  await page.evaluate((c) => window.measure.wall('site', c, 0), ids);
+  await page.evaluate((c) => window.measure.wall('site', c.map((id) => [id, 'h'] as const), 0), ids);
   await page.waitForTimeout(SETTLED_MS + LOOKED_MS);
   const small = await frames(page, LOOKED_MS);
   const gaps = small.map((seen) => Math.max(...seen.slice(1).map(({ atMs }, at) => atMs - (seen[at]?.atMs ?? NaN)), seen.length > 1 ? 0 : NaN));
