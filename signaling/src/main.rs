@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use cluster::{InProcess, NodeClient, listen::Listener};
-use signaling::{Config, Signaling, Terms};
+use signaling::{Config, Signaling, Terms, Turn};
 use std::{path::PathBuf, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
 
     let config = Config::load(&arguments.config)?;
     let verifier = Arc::new(config.grants.verifier()?);
-    let turn = config.turn.as_ref().map(|turn| turn.servers()).transpose()?;
+    let turn = config.turn.as_ref().map(Turn::servers).transpose()?;
     let nodes = NodeClient::new(config.node_identity.as_ref()).context("node_identity")?;
     if arguments.check_config {
         Listener::check_public(&config.listen).context("listen")?;
