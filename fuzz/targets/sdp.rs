@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use rtc_sdp::SessionDescription;
+use sfu_core::TransportAddress;
 use sfu_core::dtls::Fingerprint;
 use sfu_core::sdp::{Local, MAX_ENCODINGS, MAX_MEDIA, MAX_SLOTS, Offer, ViewTerms};
 use std::io::Cursor;
@@ -11,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let Ok(offer) = Offer::parse(&text) else { return };
     let offered = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).expect("it was read once");
-    let (ice, candidates) = (fuzz::credentials(), [([192, 0, 2, 1], 4000).into()]);
+    let (ice, candidates) = (fuzz::credentials(), [TransportAddress::udp(([192, 0, 2, 1], 4000).into())]);
     let local = Local { ice: &ice, fingerprint: Fingerprint([9; 32]), candidates: &candidates, session: 1 };
     for slots in [1, MAX_SLOTS] {
         let Ok((media, answer)) = offer.view(&local, ViewTerms { slots, ssrcs: 0x1234_5678 }) else { continue };
