@@ -16,7 +16,7 @@ use net::streams::Stream;
 use sfu_core::ice::Credentials;
 use sfu_core::rtp::Header;
 use sfu_core::{
-    Arena, CameraKey, Change, Input, Notice, Output, PeerId, SlotId, Ssrc, Subscription, TransportAddress,
+    Arena, CameraKey, Change, Input, Notice, Output, PeerId, ShardId, SlotId, Ssrc, Subscription, TransportAddress,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -180,7 +180,7 @@ impl Scene {
                 self.restarts += 1;
                 let mut bits = [0xff; 24];
                 bits[..8].copy_from_slice(&self.restarts.to_be_bytes());
-                Input::Restart { peer, ice: Credentials::from_random(&bits) }
+                Input::Restart { peer, ice: Credentials::new(ShardId(0), &bits) }
             }
             _ => Input::Disconnect(PeerId(self.joiner as u64 + 1)),
         };
