@@ -2,7 +2,8 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 //!
 //! Invariants: a packet's number replaces one that stands there already, so packets do not grow; what is sent beside the
-//! pictures, to find out what the uplink carries, names an m-line that is none, so that the node takes it for no picture.
+//! pictures, to find out what the uplink carries, names an m-line that is none, so that the node takes it for no picture,
+//! and has the pictures' payload type, for which the numbers were agreed; it leaves after the packet that it follows.
 
 use super::media::{MID_URI, NUMBER_URI};
 use crate::{
@@ -15,12 +16,15 @@ use rtc::{
     rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc},
     rtp,
     sansio::Protocol,
-    shared::error::Error,
+    shared::{TransportContext, error::Error},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Bytes of a packet beside its payload: header, header extensions, SRTP's tag, UDP, IP.
 const HEADERS: usize = 12 + 16 + 16 + 8 + 20;
@@ -40,10 +44,21 @@ pub(super) struct Numbering {
     ids: Option<(u8, u8)>,
     /// Of those streams.
     numbered: BTreeSet<u32>,
+    /// SSRCs of the pictures, with their payload types.
+    pictures: BTreeMap<u32, u8>,
     /// SSRC and last sequence number of what is sent beside the pictures.
     padding: (u32, u16),
     inbound: VecDeque<TaggedPacket>,
     outbound: VecDeque<TaggedPacket>,
+}
+
+/// A packet of a picture, as it left.
+#[derive(Clone, Copy)]
+struct Picture {
+    now: Instant,
+    transport: TransportContext,
+    ssrc: u32,
+    timestamp: u32,
 }
 
 impl Numbering {
@@ -51,25 +66,27 @@ impl Numbering {
     pub(super) fn new(lane: Lane) -> Self {
         let padding = (random_u32().max(1), 0);
         let (inbound, outbound) = (VecDeque::new(), VecDeque::new());
-        Self { lane, ids: None, numbered: BTreeSet::new(), padding, inbound, outbound }
+        let (numbered, pictures) = (BTreeSet::new(), BTreeMap::new());
+        Self { lane, ids: None, numbered, pictures, padding, inbound, outbound }
     }
 
-    /// Adds what is to be sent beside the pictures now, like the packet that it follows.
-    fn pad(&mut self, like: &TaggedPacket, header: &rtp::Header) -> Result<(), Error> {
+    /// Adds what is to be sent beside the pictures now, after a packet of these.
+    fn pad(&mut self, after: &Picture) -> Result<(), Error> {
         let Some((number_id, mid_id)) = self.ids else { return Ok(()) };
-        let due = self.lane.padding(like.now);
+        let Some(payload_type) = self.pictures.get(&after.ssrc).copied() else { return Ok(()) };
+        let Picture { now, transport, timestamp, .. } = *after;
+        let due = self.lane.padding(now);
         for _ in 0..due / PADDING.len() as u64 {
             self.padding.1 = self.padding.1.wrapping_add(1);
             let (ssrc, sequence_number) = self.padding;
-            let (payload_type, timestamp) = (header.payload_type, header.timestamp);
             let mut header =
                 rtp::Header { version: 2, payload_type, sequence_number, timestamp, ssrc, ..Default::default() };
             header.set_extension(mid_id, Bytes::from_static(NO_LINE))?;
-            let number = self.lane.send(like.now, (PADDING.len() + HEADERS) as u32);
+            let number = self.lane.send(now, (PADDING.len() + HEADERS) as u32);
             header.set_extension(number_id, Bytes::copy_from_slice(&number.to_be_bytes()))?;
             let packet = Packet::Rtp(rtp::Packet { header, payload: Bytes::from_static(&PADDING) });
             let message = AttributedPacket::new(packet);
-            self.outbound.push_back(TaggedPacket { now: like.now, transport: like.transport, message });
+            self.outbound.push_back(TaggedPacket { now, transport, message });
         }
         Ok(())
     }
@@ -143,10 +160,10 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Numbering {
         }
         let number = self.lane.send(now, bytes);
         media.header.set_extension(id, Bytes::copy_from_slice(&number.to_be_bytes()))?;
-        let header = media.header.clone();
-        let padded = self.pad(&packet, &header);
+        let (ssrc, timestamp) = (media.header.ssrc, media.header.timestamp);
+        let picture = Picture { now, transport: packet.transport, ssrc, timestamp };
         self.outbound.push_back(packet);
-        padded
+        self.pad(&picture)
     }
 
     fn poll_write(&mut self) -> Option<TaggedPacket> {
@@ -162,11 +179,15 @@ impl Interceptor for Numbering {
         };
         let Some(number) = id(NUMBER_URI) else { return };
         self.numbered.insert(stream.ssrc);
+        if stream.mime_type.starts_with("video/") {
+            self.pictures.insert(stream.ssrc, stream.payload_type);
+        }
         self.ids = id(MID_URI).map(|mid| (number, mid)).or(self.ids);
     }
 
     fn unbind_local_stream(&mut self, stream: &StreamInfo) {
         self.numbered.remove(&stream.ssrc);
+        self.pictures.remove(&stream.ssrc);
     }
 
     fn bind_remote_stream(&mut self, _: &StreamInfo) {}

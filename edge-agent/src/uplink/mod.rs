@@ -32,6 +32,12 @@ pub(crate) struct Lane {
     way: u64,
 }
 
+impl From<Estimator> for Uplink {
+    fn from(estimator: Estimator) -> Self {
+        Self { estimator: Arc::new(Mutex::new(estimator)) }
+    }
+}
+
 impl Uplink {
     /// What it is taken to carry, in bit/s; `None` where it has never been full.
     pub fn limit(&self) -> Option<u64> {
