@@ -81,7 +81,7 @@ impl Metrics {
         let connections =
             IntGaugeVec::new(Opts::new("sunroom_sfu_connections", "Peer connections, up or coming up."), &["shard"])?;
         registry.register(Box::new(connections.clone()))?;
-        let help = "TCP connections of peers whose network lets no UDP through.";
+        let help = "TCP connections of peers, in place of UDP or while they look for a way.";
         let tcp_connections = IntGaugeVec::new(Opts::new("sunroom_sfu_tcp_connections", help), &["shard"])?;
         registry.register(Box::new(tcp_connections.clone()))?;
         let process = Process::new(&registry, runtime)?;

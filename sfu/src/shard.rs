@@ -106,6 +106,9 @@ fn turn_until_stopped(
         if let Err(error) = turned {
             tracing::debug!(%error, "TCP connections were not seen to");
         }
+        for from in hands.streams.take_closed() {
+            core.handle(now, Input::Closed(TransportAddress::tcp(from)));
+        }
         if core.has_backlog() || core.poll_timeout().is_some_and(|at| at <= now) {
             core.handle(now, Input::Timeout);
         }
@@ -147,11 +150,10 @@ fn read_mail(core: &mut Shard, inbox: &Inbox, streams: &mut Streams, now: Instan
 
 /// Takes a connection in if its first datagram proves what its peer has to.
 fn adopt(core: &mut Shard, streams: &mut Streams, accepted: Accepted, now: Instant) {
-    let Accepted { socket, from, first } = accepted;
-    let address = TransportAddress::tcp(from);
-    core.handle(now, Input::Datagram { from: address, bytes: &first });
+    let address = TransportAddress::tcp(accepted.from);
+    core.handle(now, Input::Datagram { from: address, bytes: &accepted.first });
     if core.knows(address)
-        && let Err(error) = streams.adopt(socket, from)
+        && let Err(error) = streams.adopt(accepted)
     {
         tracing::warn!(%error, "a TCP connection cannot be kept");
     }

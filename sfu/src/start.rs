@@ -13,6 +13,7 @@ use crate::node::{Node, ShardEnd};
 use crate::shard::{SharedFigures, Thread};
 use crate::{advertise, api, socket, tcp};
 use cluster::{Directory, NodeClient, listen::Listener};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::node::NodeState;
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
@@ -24,12 +25,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 
 /// How long a peer may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a peer may be silent: consent ends after 30 s at the latest (RFC 7675, section 5.1), the turn of the wheel
 /// that finds it out included.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// No node keeps more TCP connections.
+const MOST_TCP: usize = 65_536;
 
 /// Why a node cannot start, or not go on.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +101,9 @@ impl Node {
         let router = api::router(Arc::clone(&node));
         let _here = callers.map(|client| client.reach(&node.url, router.clone()));
         let mailboxes = node.shards.iter().map(|shard| shard.mailbox.clone()).collect();
-        let accepting = tokio::spawn(tcp::accept(media_listener, mailboxes));
+        // Ends with this call, however that ends.
+        let mut accepting = JoinSet::new();
+        accepting.spawn(tcp::accept(media_listener, mailboxes, tcp_places()?));
         let (ended, end) = tokio::sync::oneshot::channel();
         let mut lost = None;
         let shutdown = async {
@@ -110,7 +117,7 @@ impl Node {
             std::io::Result::Ok(())
         };
         let (served, ()) = tokio::join!(serving, node.attend(notices, end));
-        accepting.abort();
+        accepting.shutdown().await;
         node.stop(threads).await;
         served?;
         lost.map_or(Ok(()), |shard| Err(StartError::Shard(shard.0)))
@@ -124,6 +131,14 @@ impl Node {
             tracing::warn!("the node did not leave in good order");
         }
     }
+}
+
+/// How many TCP connections of peers are kept: half of the descriptors that the process may have, which are as many as
+/// the system lets it; the rest are for those who call its API.
+fn tcp_places() -> std::io::Result<usize> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(usize::try_from(most / 2).unwrap_or(usize::MAX).min(MOST_TCP))
 }
 
 /// The shard whose thread ends before `shutdown`; `None` when none does.

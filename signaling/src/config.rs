@@ -80,6 +80,14 @@ mod origins {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// A key's value makes no sense.
+    #[error("{key}: {reason}")]
+    Setting {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A file that a key names is out of reach.
     #[error("{key}: {path}: {source}")]
     Read {

@@ -1,7 +1,8 @@
 //! TURN servers (RFC 8656) for peers whose network lets neither UDP nor the media nodes' TCP port through, with credentials
 //! that the servers can check by themselves (draft-uberti-behave-turn-rest-00; coturn's `use-auth-secret`).
 //!
-//! Invariant: the secret that is shared with the servers never leaves; what leaves is good for one session, for a time.
+//! Invariant: the secret that is shared with the servers never leaves; what leaves names one session, and is good for a
+//! time.
 
 use crate::config::{LoadError, read};
 use axum::http::HeaderValue;
@@ -10,6 +11,7 @@ use protocol::SessionId;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, str::FromStr};
+use url::Url;
 
 /// Which TURN servers there are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,9 +55,10 @@ impl FromStr for TurnUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, query) = text.split_once('?').unwrap_or((text, "transport=udp"));
         let host = address.strip_prefix("turn:").or_else(|| address.strip_prefix("turns:"));
-        let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        let is_sound = host.is_some_and(|h| !h.is_empty() && h.chars().all(is_host))
-            && matches!(query, "transport=udp" | "transport=tcp");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        // Host and port are those of an HTTP address, and are read as such.
+        let is_host = |host: &str| host.chars().all(is_plain) && Url::parse(&format!("http://{host}/")).is_ok();
+        let is_sound = host.is_some_and(is_host) && matches!(query, "transport=udp" | "transport=tcp");
         if is_sound {
             Ok(Self(text.to_owned()))
         } else {
@@ -87,6 +90,12 @@ impl Turn {
 
     /// The servers; an error when the secret is out of reach, or is none.
     pub fn servers(&self) -> Result<TurnServers, LoadError> {
+        if self.urls.is_empty() {
+            return Err(LoadError::Setting { key: "turn.urls", reason: "it names no server" });
+        }
+        if self.lifetime_seconds == 0 {
+            return Err(LoadError::Setting { key: "turn.lifetime_seconds", reason: "must be above 0" });
+        }
         let text = read("turn.secret_file", &self.secret_file)?;
         let secret = text.trim();
         if secret.is_empty() {

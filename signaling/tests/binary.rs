@@ -48,6 +48,7 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         (loadtest("signaling.yaml"), "not a JWKS"),
         (format!("{good}turn: {{urls: ['stun:a'], secret_file: jwks.json}}\n"), "turn.urls"),
         (format!("{good}turn: {{urls: ['turn:a'], secret_file: none}}\n"), "turn.secret_file: none"),
+        (format!("{good}turn: {{urls: [], secret_file: none}}\n"), "turn.urls: it names no server"),
         (format!("{good}cors: {{origins: ['app.example']}}\n"), "origins"),
     ];
     for (yaml, key) in cases {

@@ -83,9 +83,20 @@ fn an_address_that_is_none_is_refused() {
     for sound in [BY_UDP, BY_TCP, "turn:192.0.2.1", "turns:turn-1.example?transport=udp"] {
         assert_eq!(String::from(sound.parse::<TurnUrl>().expect(sound)), sound);
     }
-    for wrong in
-        ["", "turn:", "stun:a", "https://a", "turn:a b", "turn:a>", "turn:user@a", "turn:a?transport=tls", "turn:a\"b"]
-    {
+    for wrong in [
+        "",
+        "turn:",
+        "stun:a",
+        "https://a",
+        "turn:a b",
+        "turn:a>",
+        "turn:user@a",
+        "turn:a?transport=tls",
+        "turn:a\"b",
+        "turn:a:99999",
+        "turn:[[",
+        "turn:a/b",
+    ] {
         let error = wrong.parse::<TurnUrl>().expect_err(wrong);
         assert!(error.contains("is no TURN server; write turn:HOST:PORT"), "{error}");
     }

@@ -172,8 +172,8 @@ impl Bandwidth {
     }
 
     /// What is sent already may go on up to this, in bit/s: more than the rate where that was lowered on slight evidence.
-    pub fn benefit_of_doubt(&self) -> u64 {
-        self.unsure.map_or(self.rate, |(_, before)| before.max(self.rate))
+    pub fn benefit_of_doubt(&self, now: Instant) -> u64 {
+        self.unsure.filter(|_| self.is_reacting(now)).map_or(self.rate, |(_, before)| before.max(self.rate))
     }
 
     /// Whether the network has shown what it does not carry.

@@ -51,7 +51,7 @@ pub(crate) enum Dropped {
     Malformed,
     /// Nothing says which encoding it belongs to.
     Unknown,
-    /// Numbered, and of no encoding: sent to find out what the way carries.
+    /// Numbered, and of an m-line that there is not: sent to find out what the way carries.
     Probe,
     /// A retransmission that is empty (padding) or of nothing we know.
     Useless,
@@ -81,10 +81,10 @@ impl Publisher {
         if header.payload.len() > MAX_PAYLOAD {
             return Err(Dropped::Malformed);
         }
-        self.learn(&header, packet).map_err(|dropped| match dropped {
-            Dropped::Unknown if is_numbered => Dropped::Probe,
-            other => other,
-        })?;
+        if self.is_foreign(&header, packet) {
+            return Err(if is_numbered { Dropped::Probe } else { Dropped::Unknown });
+        }
+        self.learn(&header, packet)?;
         let payload = packet.slice(header.payload.clone());
         match self.streams.get_mut(&header.ssrc) {
             Some(Role::Media(stream)) if codec_of(&self.media, header.payload_type) == Some(stream.codec) => {
@@ -155,6 +155,13 @@ impl Publisher {
         self.streams.retain(|ssrc, _| !gone.contains(ssrc));
     }
 
+    /// Whether a packet names an m-line that was not agreed.
+    fn is_foreign(&self, header: &Header, packet: &[u8]) -> bool {
+        let (video, sound) = &self.media.mids;
+        let named = self.media.mid_extension.and_then(|id| header.extension(packet, id));
+        named.is_some_and(|mid| mid != video.as_bytes() && sound.as_ref().is_none_or(|sound| mid != sound.as_bytes()))
+    }
+
     /// Learns whose an SSRC is, the first time it is seen.
     fn learn(&mut self, header: &Header, packet: &[u8]) -> Result<(), Dropped> {
         let codec = codec_of(&self.media, header.payload_type);
@@ -169,9 +176,6 @@ impl Publisher {
             return Ok(());
         }
         let named = |id: Option<u8>| id.and_then(|id| header.extension(packet, id));
-        if named(self.media.mid_extension).is_some_and(|mid| mid != self.media.mid.as_bytes()) {
-            return Err(Dropped::Unknown);
-        }
         let is_rtx = Some(header.payload_type) == self.media.payload_types.rtx;
         let rid = match (self.media.is_simulcast, is_rtx) {
             (false, _) => Rid::SINGLE,

@@ -158,7 +158,7 @@ pub fn nack(ours: Ssrc, media: Ssrc, sequences: &[u16]) -> Vec<u8> {
 }
 
 /// Tells a publisher which of its packets came, and when.
-pub fn arrivals(ours: Ssrc, report: &Report) -> Vec<u8> {
+pub fn arrivals(ours: Ssrc, media: Ssrc, report: &Report) -> Vec<u8> {
     let symbol = |delta: &Option<i16>| match delta {
         None => SymbolTypeTcc::PacketNotReceived,
         Some(0..=255) => SymbolTypeTcc::PacketReceivedSmallDelta,
@@ -175,7 +175,7 @@ pub fn arrivals(ours: Ssrc, report: &Report) -> Vec<u8> {
     };
     write(&[Box::new(TransportLayerCc {
         sender_ssrc: ours.0,
-        media_ssrc: 0,
+        media_ssrc: media.0,
         base_sequence_number: report.base,
         packet_status_count: report.deltas.len() as u16,
         reference_time: report.reference,

@@ -169,8 +169,8 @@ pub struct PublisherMedia {
     pub repaired_rid_extension: Option<u8>,
     /// Id of the extension with the transport-wide number, on every m-line that has it; feedback is given on it.
     pub number_extension: Option<u8>,
-    /// Name of the video m-line.
-    pub mid: String,
+    /// Names of the video m-line, and of that of its sound.
+    pub mids: (String, Option<String>),
     /// Its encodings; [`Rid::SINGLE`] alone when it does not use simulcast.
     pub encodings: Vec<Rid>,
     /// Whether packets name their encoding.

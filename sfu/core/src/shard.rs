@@ -171,6 +171,7 @@ impl Shard {
         self.now = self.now.max(now);
         match input {
             Input::Datagram { from, bytes } => self.receive(from, bytes),
+            Input::Closed(address) => self.closed(address),
             Input::Connect(peer) => self.connect(*peer),
             Input::Change(change) => self.change(change),
             Input::Restart { peer, ice } => self.restart(peer, ice),

@@ -178,29 +178,31 @@ impl Viewer {
         }
     }
 
-    /// What it reports of a stream of ours; answers the round trip, where it tells.
+    /// What it reports of a stream of ours: what its network lost of that, where that is known; answers the round trip,
+    /// where it tells.
     pub(crate) fn report(
         &mut self,
         now: Instant,
         id: SlotId,
-        fraction_lost: u8,
+        fraction_lost: Option<u8>,
         last_report: u32,
         delay: u32,
     ) -> Option<Duration> {
         let round_trip = self.slot(id).and_then(|slot| slot.reports.round_trip(last_report, delay, now));
-        if self.path.report(fraction_lost, round_trip) {
+        if fraction_lost.is_some_and(|lost| self.path.report(lost, round_trip)) {
             self.hold_pictures();
         }
         round_trip
     }
 
     /// What its reports of all streams say together. True when its network carries another rate than before.
-    pub(crate) fn received(&mut self, now: Instant, fraction_lost: u8, round_trip: Option<Duration>) -> bool {
+    pub(crate) fn received(&mut self, now: Instant, lost: Option<u8>, round_trip: Option<Duration>) -> bool {
         let sent = self.sent();
         let is_late = round_trip.is_some_and(|measured| self.bandwidth.round_trip(now, sent, measured));
         // What the first bursts lose says nothing of what is carried.
         let is_first = self.playing.is_none_or(|since| now < since + FIRST_BURSTS);
-        (!is_first && self.bandwidth.loss(now, sent, fraction_lost)) || is_late
+        let lost = lost.filter(|_| !is_first);
+        lost.is_some_and(|lost| self.bandwidth.loss(now, sent, lost)) || is_late
     }
 
     /// What it says that it can take, in bit/s. True when its network carries another rate than before.

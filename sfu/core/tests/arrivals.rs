@@ -3,8 +3,9 @@
 mod net;
 
 use net::streams::{Stream, numbered, video_packet};
-use net::{Net, SSRC};
+use net::{CAMERA, Net, SSRC};
 use rtc_rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc};
+use sfu_core::SlotId;
 use sfu_core::arrivals::{Arrivals, MAX_STATUSES, Report};
 use std::time::{Duration, Instant};
 
@@ -146,13 +147,25 @@ fn a_publisher_whose_packets_are_numbered_hears_which_came() {
 fn a_numbered_packet_of_no_m_line_is_told_of_and_is_no_picture() {
     let mut net = Net::new(1, 3);
     let publisher = net.numbered_publisher(0);
-    let mut packet = numbered(&video_packet(b'l', SSRC, 1, 1, false, &[0; 1000]), 9);
-    let mid = packet.windows(2).position(|pair| pair == [0x10, b'0']).expect("its m-line");
-    packet[mid + 1] = b'-';
-    net.peer(publisher).send_rtp(&packet, 1);
+    let viewer = net.session(0, 1);
+    net.show(viewer, SlotId::Audio, Some((CAMERA, "h")));
+    let packet = |sequence, payload_type: Option<u8>| {
+        let mut packet = numbered(&video_packet(b'l', SSRC, sequence, 1, false, &[0; 1000]), sequence);
+        if let Some(payload_type) = payload_type {
+            let mid = packet.windows(2).position(|pair| pair == [0x10, b'0']).expect("its m-line");
+            (packet[mid + 1], packet[1]) = (b'-', payload_type);
+        }
+        packet
+    };
+    net.peer(publisher).send_rtp(&packet(9, None), 9);
+    // Of pictures, and of sound.
+    for (sequence, payload_type) in [(10, 102), (11, 111), (12, 8)] {
+        net.peer(publisher).send_rtp(&packet(sequence, Some(payload_type)), u64::from(sequence));
+    }
     net.run(MS * 100);
-    assert_eq!(heard(&mut net, publisher), [(9, true)]);
+    assert_eq!(heard(&mut net, publisher), [(9, true), (10, true), (11, true), (12, true)]);
     assert_eq!(net.shards[0].counters().refused_rtp, 0);
+    assert!(net.peer(viewer).packets.is_empty(), "nobody hears them");
 }
 
 #[test]

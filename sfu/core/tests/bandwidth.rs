@@ -93,14 +93,14 @@ fn what_flows_keeps_the_benefit_of_the_doubt_for_one_deep_fall() {
     let mut viewer = Viewer::new();
     viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
     viewer.report(2 * MEGABIT, 900_000);
-    assert_eq!((viewer.bandwidth.rate(), viewer.bandwidth.benefit_of_doubt()), (900_000, 5 * MEGABIT));
+    assert_eq!((viewer.bandwidth.rate(), viewer.bandwidth.benefit_of_doubt(viewer.now)), (900_000, 5 * MEGABIT));
     let mut sure = Viewer { bandwidth: viewer.bandwidth, ..viewer };
     for n in 1..6 {
         viewer.report(1_500_000, 900_000 + n * 10_000);
     }
     assert!(viewer.bandwidth.rate().abs_diff(1_500_000) < 50_000, "what flows is carried: {}", viewer.bandwidth.rate());
     sure.report(1_500_000, 700_000);
-    assert_eq!((sure.bandwidth.rate(), sure.bandwidth.benefit_of_doubt()), (700_000, 700_000));
+    assert_eq!((sure.bandwidth.rate(), sure.bandwidth.benefit_of_doubt(sure.now)), (700_000, 700_000));
 }
 
 #[test]

@@ -76,6 +76,16 @@ fn the_same_address_by_tcp_is_another_one() {
     stream.play(&mut net, publisher, 10);
     assert!(count(&mut net, viewer) > before, "the picture has followed");
     assert!(net.shards[0].knows(by_udp) && net.shards[0].knows(by_tcp), "it may go back");
+    net.handle(0, Input::Closed(by_tcp));
+    assert!(net.shards[0].knows(by_udp) && !net.shards[0].knows(by_tcp));
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 10);
+    assert_eq!(count(&mut net, viewer), before, "nothing is sent to where nobody is");
+    net.peer(viewer).address = by_udp;
+    net.peer(viewer).check();
+    net.step();
+    stream.play(&mut net, publisher, 60);
+    assert!(count(&mut net, viewer) > before, "and it goes on where the next check comes from");
     net.handle(0, Input::Disconnect(PeerId(viewer as u64 + 1)));
     assert!(!net.shards[0].knows(by_udp) && !net.shards[0].knows(by_tcp));
 }

@@ -153,7 +153,7 @@ fn a_simulcast_publisher_is_answered_with_its_encodings() {
     let rids: Vec<&str> = media.encodings.iter().map(Rid::as_str).collect();
     assert_eq!(rids, ["h", "m", "l"]);
     assert!(media.is_simulcast);
-    assert_eq!((media.mid.as_str(), media.payload_types), ("0", PayloadTypes { media: 102, rtx: Some(103) }));
+    assert_eq!((media.mids.0.as_str(), media.payload_types), ("0", PayloadTypes { media: 102, rtx: Some(103) }));
     assert_eq!((media.mid_extension, media.rid_extension, media.repaired_rid_extension), (Some(4), Some(10), Some(11)));
     for line in ["a=recvonly", "a=rid:h recv", "a=rid:m recv", "a=rid:l recv", "a=simulcast:recv h;m;l"] {
         assert!(has(&answer, line), "{line} is not in\n{answer}");

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections that the kernel keeps until they are accepted.
 const LISTEN_BACKLOG: i32 = 1024;
@@ -19,7 +20,7 @@ const LISTEN_BACKLOG: i32 = 1024;
 const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Most connections that have not said so yet ...
 const MAX_STRANGERS: usize = 1024;
-/// ... and of one network: an IPv4 address, or an IPv6 /64.
+/// ... and of one network: an IPv4 address, or an IPv6 /48.
 const MAX_STRANGERS_OF_ONE: usize = 32;
 /// How long nothing is accepted after the system refused: it is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +30,8 @@ pub(crate) struct Accepted {
     pub(crate) socket: TcpStream,
     pub(crate) from: SocketAddr,
     pub(crate) first: Vec<u8>,
+    /// It is one of so many.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 /// Binds the node's port.
@@ -45,15 +48,19 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts for as long as it is polled, and hands each connection to its shard.
-pub(crate) async fn accept(listener: TcpListener, shards: Vec<Mailbox>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let (shards, strangers) = (Arc::new(shards), Strangers::default());
+/// Accepts for as long as it is polled, so many at a time, and hands each connection to its shard.
+pub(crate) async fn accept(listener: TcpListener, shards: Vec<Mailbox>, most: usize) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "no TCP connections are taken"),
+    };
+    let (shards, strangers, places) = (Arc::new(shards), Strangers::default(), Arc::new(Semaphore::new(most)));
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
-                if let Some(stranger) = strangers.admit(from.ip()) {
-                    tokio::spawn(introduce(socket, from, Arc::clone(&shards), stranger));
+                let place = Arc::clone(&places).try_acquire_owned().ok();
+                if let Some((place, stranger)) = place.zip(strangers.admit(from.ip())) {
+                    tokio::spawn(introduce(socket, from, Arc::clone(&shards), place, stranger));
                 }
             }
             Err(error) => {
@@ -64,12 +71,18 @@ pub(crate) async fn accept(listener: TcpListener, shards: Vec<Mailbox>) -> io::R
     }
 }
 
-async fn introduce(socket: tokio::net::TcpStream, from: SocketAddr, shards: Arc<Vec<Mailbox>>, _counted: Stranger) {
+async fn introduce(
+    socket: tokio::net::TcpStream,
+    from: SocketAddr,
+    shards: Arc<Vec<Mailbox>>,
+    place: OwnedSemaphorePermit,
+    _counted: Stranger,
+) {
     let read = tokio::time::timeout(INTRODUCTION, first_frame(socket)).await;
     let Ok(Ok((socket, first))) = read else { return };
     let shard = BindingRequest::read(&first).and_then(|request| request.shard());
     match shard.and_then(|shard| shards.get(usize::from(shard.0))) {
-        Some(mailbox) => mailbox.send(Mail::Accepted(Accepted { socket, from, first })),
+        Some(mailbox) => mailbox.send(Mail::Accepted(Accepted { socket, from, first, place })),
         None => tracing::debug!(%from, "a TCP connection named no shard"),
     }
 }
@@ -86,10 +99,10 @@ async fn first_frame(mut socket: tokio::net::TcpStream) -> io::Result<(TcpStream
     Ok((socket.into_std()?, first))
 }
 
-/// Who has one IPv6 address has its /64.
+/// Who has one IPv6 address has a /64, and often the /48 around it (RFC 6177).
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80).into(),
         v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -4,7 +4,7 @@
 //! a full UDP socket does, and counted; only a train that left in part is seen to its end. A connection never holds more
 //! than one train to be sent and one frame to be read.
 
-use super::HEADER;
+use super::{Accepted, HEADER};
 use crate::socket::Counters;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::SockRef;
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What the kernel keeps of one connection to be sent: a keyframe's burst, and no more, for it delays what comes after.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Streams {
     open: HashMap<u64, Stream>,
     by_address: HashMap<SocketAddr, u64>,
     next: u64,
+    /// Of those that were closed since they were last taken.
+    closed: Vec<SocketAddr>,
     read: Vec<u8>,
     frames: Vec<u8>,
     pub(crate) counters: Counters,
@@ -36,6 +39,8 @@ pub(crate) struct Streams {
 struct Stream {
     socket: TcpStream,
     from: SocketAddr,
+    /// It is one of so many.
+    _place: OwnedSemaphorePermit,
     /// The beginning of a frame.
     partial: Vec<u8>,
     /// The rest of a train that left in part.
@@ -49,6 +54,7 @@ impl Streams {
             open: HashMap::new(),
             by_address: HashMap::new(),
             next: 0,
+            closed: Vec::new(),
             read: vec![0; READ],
             frames: Vec::new(),
             counters: Counters::default(),
@@ -65,7 +71,8 @@ impl Streams {
     }
 
     /// Takes a connection, which does not block.
-    pub(crate) fn adopt(&mut self, socket: TcpStream, from: SocketAddr) -> io::Result<()> {
+    pub(crate) fn adopt(&mut self, accepted: Accepted) -> io::Result<()> {
+        let Accepted { socket, from, place, .. } = accepted;
         socket.set_nodelay(true)?;
         SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
         let number = self.next;
@@ -74,7 +81,7 @@ impl Streams {
         if let Some(older) = self.by_address.insert(from, number) {
             self.open.remove(&older);
         }
-        self.open.insert(number, Stream { socket, from, partial: Vec::new(), unsent: Vec::new() });
+        self.open.insert(number, Stream { socket, from, _place: place, partial: Vec::new(), unsent: Vec::new() });
         Ok(())
     }
 
@@ -137,7 +144,13 @@ impl Streams {
             && self.by_address.get(&stream.from) == Some(&number)
         {
             self.by_address.remove(&stream.from);
+            self.closed.push(stream.from);
         }
+    }
+
+    /// The addresses of connections that are over.
+    pub(crate) fn take_closed(&mut self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.closed)
     }
 }
 

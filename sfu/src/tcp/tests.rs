@@ -1,11 +1,13 @@
 //! Frames over real connections: in pieces, too long, to a peer that does not read; and who is let in.
 
 use super::accept::{Stranger, Strangers};
-use super::{Streams, accept};
+use super::{Accepted, Streams, accept};
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -18,7 +20,8 @@ fn connected() -> (Streams, TcpStream, SocketAddr) {
     let (socket, from) = listener.accept().expect("accepted");
     socket.set_nonblocking(true).expect("set");
     let mut streams = Streams::new().expect("an epoll file");
-    streams.adopt(socket, from).expect("adopted");
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+    streams.adopt(Accepted { socket, from, first: Vec::new(), place }).expect("adopted");
     (streams, peer, from)
 }
 
@@ -57,6 +60,7 @@ fn a_frame_longer_than_any_packet_ends_its_connection() {
     turn_until(&mut streams, |streams, _| streams.len() == 0);
     streams.send(from, b"to nobody", 9);
     assert_eq!(streams.counters.trains_dropped, 1);
+    assert_eq!((streams.take_closed(), streams.take_closed()), (vec![from], vec![]));
     assert_eq!(peer.read(&mut [0; 1]).expect("an end"), 0);
 }
 
@@ -108,8 +112,8 @@ fn strangers_are_few_and_fewer_of_one_network() {
     let address = |n: u16| IpAddr::from(Ipv4Addr::new(192, 0, (n >> 8) as u8, n as u8));
     let one: Vec<Stranger> = std::iter::from_fn(|| strangers.admit(address(0))).collect();
     assert_eq!(one.len(), 32);
-    let in_one_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]);
-    assert_eq!((0..100).filter_map(|n| strangers.admit(in_one_64(n))).collect::<Vec<Stranger>>().len(), 32);
+    let in_one_48 = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, n, 0, 0, 0, 1]);
+    assert_eq!((0..100).filter_map(|n| strangers.admit(in_one_48(n))).collect::<Vec<Stranger>>().len(), 32);
     let mapped = Ipv4Addr::new(192, 0, 0, 0).to_ipv6_mapped().into();
     assert!(strangers.admit(mapped).is_none(), "IPv4 is what it is");
     let others: Vec<Stranger> = (1..2000).filter_map(|n| strangers.admit(address(n))).collect();

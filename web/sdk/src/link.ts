@@ -219,7 +219,12 @@ export class Link {
   #relay(servers: readonly RTCIceServer[]): void {
     if (servers.length === 0) return;
     const pc = this.#pc;
-    pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...servers] });
+    try {
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...servers] });
+    } catch {
+      // A browser that does not take these servers still has the direct way.
+      return;
+    }
     this.#direct = setTimeout(() => {
       const isUnderWay = pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
       if (!isUnderWay && !this.#over) this.#ice.moved();

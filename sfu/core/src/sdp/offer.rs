@@ -96,6 +96,7 @@ impl Offer {
         let is_simulcast = !rids.is_empty();
         let sound = if takes_audio { sends("audio") } else { Vec::new() };
         let sound = sound.into_iter().find_map(|(at, media)| Some((at, media, audio_types(media)?)));
+        let name = |media: &MediaDescription| value(media, "mid").unwrap_or_default().to_owned();
         let number_extension = number_extension(media, [payload_types.media]);
         let is_numbered = |(_, media, types): &(usize, &MediaDescription, AudioTypes)| {
             let number = number_extension.filter(|_| types.codecs().count() > 0);
@@ -109,7 +110,7 @@ impl Offer {
             rid_extension: extension_id(media, RTP_STREAM_ID),
             repaired_rid_extension: extension_id(media, REPAIRED_RTP_STREAM_ID),
             number_extension,
-            mid: value(media, "mid").unwrap_or_default().to_owned(),
+            mids: (name(media), sound.as_ref().map(|(_, media, _)| name(media))),
             encodings: if is_simulcast { rids } else { vec![Rid::SINGLE] },
             is_simulcast,
             audio: sound.map(|(_, _, types)| types),

@@ -16,7 +16,7 @@ impl Shard {
         let sound = viewer.slot(SlotId::Audio).and_then(|slot| slot.watching).map_or(0, |at| self.encodings[at].rate());
         let demands: SmallVec<[Demand; 9]> = viewer.videos().iter().map(|slot| self.demand(slot)).collect();
         let bandwidth = &viewer.bandwidth;
-        let (rate, kept) = (bandwidth.rate(), bandwidth.benefit_of_doubt());
+        let (rate, kept) = (bandwidth.rate(), bandwidth.benefit_of_doubt(self.now));
         let divided = allocation::allocate(rate, kept, sound, bandwidth.is_limited(), &demands);
         // First of all, for it decides how a slot gets what it is given.
         if let Some(viewer) = self.viewer(place) {

@@ -35,6 +35,8 @@ pub enum Input<'a> {
         /// What it says.
         bytes: &'a [u8],
     },
+    /// A TCP connection is over: nothing reaches its peer there any more.
+    Closed(TransportAddress),
     /// Signaling agreed with a new peer.
     Connect(Box<NewPeer>),
     /// What a viewer is to be shown, or until when, changes.
@@ -253,6 +255,7 @@ impl std::fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Datagram { from, bytes } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
+            Self::Closed(address) => write!(f, "Closed({address})"),
             Self::Connect(peer) => write!(f, "Connect({:?})", peer.id),
             Self::Change(change) => write!(f, "{change:?}"),
             Self::Restart { peer, .. } => write!(f, "Restart({peer:?})"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 /// What the reports of one datagram say of all streams together.
 #[derive(Default)]
 struct Received {
+    /// Those that say what the viewer's network lost.
     reports: u32,
     lost: u32,
     /// The shortest.
@@ -17,9 +18,9 @@ struct Received {
 }
 
 impl Received {
-    fn add(&mut self, fraction_lost: u8, round_trip: Option<Duration>) {
-        self.reports += 1;
-        self.lost += u32::from(fraction_lost);
+    fn add(&mut self, fraction_lost: Option<u8>, round_trip: Option<Duration>) {
+        self.reports += u32::from(fraction_lost.is_some());
+        self.lost += fraction_lost.map_or(0, u32::from);
         self.round_trip = self.round_trip.into_iter().chain(round_trip).min();
     }
 
@@ -53,7 +54,7 @@ impl Shard {
                 Feedback::ReceiverReport { ssrc, fraction_lost, last_report, delay } => {
                     let now = self.now;
                     let is_holed = self.slot_of(place, ssrc).is_some_and(|at| self.is_holed(at));
-                    let fraction_lost = if is_holed { 0 } else { fraction_lost };
+                    let fraction_lost = Some(fraction_lost).filter(|_| !is_holed);
                     if let Some(viewer) = self.viewer(place)
                         && let Some(slot) = viewer.slot_of(ssrc)
                     {
@@ -71,9 +72,7 @@ impl Shard {
             }
         }
         let now = self.now;
-        if let Some(lost) = received.mean_lost()
-            && self.viewer(place).is_some_and(|viewer| viewer.received(now, lost, received.round_trip))
-        {
+        if self.viewer(place).is_some_and(|viewer| viewer.received(now, received.mean_lost(), received.round_trip)) {
             self.allot(place);
         }
         if let Some(estimate) = estimate {

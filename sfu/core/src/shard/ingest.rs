@@ -148,6 +148,7 @@ impl Shard {
             let id = EncodingId { camera, track };
             let Some(slot) = self.encoding_slots.get(&id).copied() else { continue };
             let from = self.config.shard;
+            self.pass_on(slot);
             for shard in self.encodings[slot].subscribers.clone() {
                 self.tell(shard, ShardMessage::Stopped { encoding: id, from });
             }
@@ -161,8 +162,10 @@ impl Shard {
         for _ in 0..MAX_REPORTS {
             let Some(publisher) = self.publisher(place) else { return };
             let ours = publisher.ssrc;
+            // Of any stream of the connection: browsers take no report that names none of theirs.
+            let Some(media) = publisher.streams().map(|(ssrc, _)| ssrc).next() else { return };
             let Some(report) = publisher.arrivals.as_mut().and_then(|arrivals| arrivals.report(now)) else { return };
-            self.send_rtcp(place, &rtcp::arrivals(ours, &report));
+            self.send_rtcp(place, &rtcp::arrivals(ours, media, &report));
         }
     }
 

@@ -125,6 +125,15 @@ impl Shard {
         self.by_address.contains_key(&address)
     }
 
+    pub(super) fn closed(&mut self, address: TransportAddress) {
+        let Some(place) = self.by_address.remove(&address) else { return };
+        if let Some(peer) = self.peer_mut(place) {
+            peer.validated.retain(|known| *known != address);
+            peer.address = peer.address.filter(|at| *at != address);
+        }
+        self.lead(place);
+    }
+
     /// Tells datagrams apart (RFC 7983).
     pub(super) fn receive(&mut self, from: TransportAddress, bytes: &[u8]) {
         match bytes.first() {
