@@ -3,7 +3,8 @@
 //!
 //! Invariants: a packet's number replaces one that stands there already, so packets do not grow; what is sent beside the
 //! pictures, to find out what the uplink carries, names an m-line that is none, so that the node takes it for no picture,
-//! and has the pictures' payload type, for which the numbers were agreed; it leaves after the packet that it follows.
+//! and has the pictures' payload type, for which the numbers were agreed; it leaves by a
+//! timer, for pictures may be few.
 
 use super::media::{MID_URI, NUMBER_URI};
 use crate::{
@@ -20,7 +21,7 @@ use rtc::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ const HEADERS: usize = 12 + 16 + 16 + 8 + 20;
 static PADDING: [u8; 1000] = [0; 1000];
 /// Its m-line.
 const NO_LINE: &[u8] = b"-";
+/// It is sent so often while there is a probe.
+const PADDING_INTERVAL: Duration = Duration::from_millis(5);
 /// Most packets that one report is taken to tell of.
 const MAX_STATUSES: usize = 4096;
 /// A unit of a report's reference time.
@@ -48,6 +51,10 @@ pub(super) struct Numbering {
     pictures: BTreeMap<u32, u8>,
     /// SSRC and last sequence number of what is sent beside the pictures.
     padding: (u32, u16),
+    /// When it is to be sent next, while there is a probe.
+    next_padding: Option<Instant>,
+    /// The picture's packet that left last.
+    picture: Option<Picture>,
     inbound: VecDeque<TaggedPacket>,
     outbound: VecDeque<TaggedPacket>,
 }
@@ -55,9 +62,8 @@ pub(super) struct Numbering {
 /// A packet of a picture, as it left.
 #[derive(Clone, Copy)]
 struct Picture {
-    now: Instant,
     transport: TransportContext,
-    ssrc: u32,
+    payload_type: u8,
     timestamp: u32,
 }
 
@@ -67,14 +73,21 @@ impl Numbering {
         let padding = (random_u32().max(1), 0);
         let (inbound, outbound) = (VecDeque::new(), VecDeque::new());
         let (numbered, pictures) = (BTreeSet::new(), BTreeMap::new());
-        Self { lane, ids: None, numbered, pictures, padding, inbound, outbound }
+        let (next_padding, picture) = (None, None);
+        Self { lane, ids: None, numbered, pictures, padding, next_padding, picture, inbound, outbound }
     }
 
-    /// Adds what is to be sent beside the pictures now, after a packet of these.
-    fn pad(&mut self, after: &Picture) -> Result<(), Error> {
-        let Some((number_id, mid_id)) = self.ids else { return Ok(()) };
-        let Some(payload_type) = self.pictures.get(&after.ssrc).copied() else { return Ok(()) };
-        let Picture { now, transport, timestamp, .. } = *after;
+    /// Begins to send beside the pictures where there is a probe.
+    fn expect_padding(&mut self, now: Instant) {
+        if self.next_padding.is_none() && self.picture.is_some() && self.lane.is_probing() {
+            self.next_padding = Some(now + PADDING_INTERVAL);
+        }
+    }
+
+    /// Adds what is to be sent beside the pictures now.
+    fn pad(&mut self, now: Instant) -> Result<(), Error> {
+        let (Some((number_id, mid_id)), Some(picture)) = (self.ids, self.picture) else { return Ok(()) };
+        let Picture { transport, payload_type, timestamp } = picture;
         let due = self.lane.padding(now);
         for _ in 0..due / PADDING.len() as u64 {
             self.padding.1 = self.padding.1.wrapping_add(1);
@@ -134,6 +147,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Numbering {
                 self.lane.hear(told(report));
             }
         }
+        self.expect_padding(packet.now);
         self.inbound.push_back(packet);
         Ok(())
     }
@@ -161,13 +175,28 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Numbering {
         let number = self.lane.send(now, bytes);
         media.header.set_extension(id, Bytes::copy_from_slice(&number.to_be_bytes()))?;
         let (ssrc, timestamp) = (media.header.ssrc, media.header.timestamp);
-        let picture = Picture { now, transport: packet.transport, ssrc, timestamp };
+        if let Some(&payload_type) = self.pictures.get(&ssrc) {
+            self.picture = Some(Picture { transport: packet.transport, payload_type, timestamp });
+        }
         self.outbound.push_back(packet);
-        self.pad(&picture)
+        self.expect_padding(now);
+        Ok(())
     }
 
     fn poll_write(&mut self) -> Option<TaggedPacket> {
         self.outbound.pop_front()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        if self.next_padding.is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.next_padding = self.lane.is_probing().then(|| now + PADDING_INTERVAL);
+        self.pad(now)
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.next_padding
     }
 }
 

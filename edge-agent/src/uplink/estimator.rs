@@ -16,9 +16,11 @@ use std::{
 const WINDOW: Duration = Duration::from_millis(600);
 /// ... up to so long before the newest packet that was told of: connections are told at different moments ...
 const LAG: Duration = Duration::from_millis(100);
-/// ... if it covers so much, and so many packets.
+/// ... if it covers so much, and so many packets: a few show that there is no queue, ...
 const LEAST_WINDOW: Duration = Duration::from_millis(450);
-const LEAST_PACKETS: usize = 20;
+const LEAST_PACKETS: usize = 4;
+/// ... but not that the uplink is full.
+const LEAST_TO_BE_FULL: usize = 20;
 /// A moment.
 const MOMENT: Duration = Duration::from_millis(150);
 /// Fates that are kept, whatever is told.
@@ -59,7 +61,7 @@ const PROBE_REACHED: f64 = 0.93;
 /// A queue so much longer than before a step, or this loss, is the probe's doing.
 const PROBE_QUEUE: Duration = Duration::from_millis(40);
 const PROBE_LOST: f64 = 0.04;
-/// Bytes of a probe that leave at a time.
+/// Bytes of a probe that leave at a time, of each connection.
 const PROBE_BURST: u64 = 8_000;
 /// Pause after a reaction or a probe in vain: at first, and at most; and after a probe that reached its goal.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(16));
@@ -108,6 +110,8 @@ struct Measure {
     arrived: f64,
     /// Share of bytes lost.
     lost: f64,
+    /// Packets that were told of.
+    packets: usize,
     /// Least queues of its two halves, of the connection where they were longest.
     queue: Option<(Duration, Duration)>,
     /// Least queue of the moment, of the connection where it is longest.
@@ -120,7 +124,7 @@ impl Measure {
             let grows = now > before + GROWTH || self.lost > LOSSY || (now > LONG && now + GROWTH >= before);
             before.min(now) > STANDING && grows
         };
-        self.lost > TOO_LOSSY || self.queue.is_some_and(fills)
+        self.packets >= LEAST_TO_BE_FULL && (self.lost > TOO_LOSSY || self.queue.is_some_and(fills))
     }
 
     fn queue(&self) -> Duration {
@@ -228,6 +232,11 @@ impl Estimator {
         may
     }
 
+    /// Whether a probe is under way.
+    pub fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
     /// Bytes that are to be sent now for the probe that is under way, beside the pictures.
     pub fn padding(&self, now: Instant) -> u64 {
         let Some(probe) = self.probe else { return 0 };
@@ -248,7 +257,8 @@ impl Estimator {
         let window = || self.fates.iter().filter(|(_, fate)| fate.at <= end);
         let first = window().map(|(_, fate)| fate.at).min()?;
         let span = end - if first < begin + WINDOW / 4 { begin } else { first };
-        if span < LEAST_WINDOW || window().count() < LEAST_PACKETS {
+        let packets = window().count();
+        if span < LEAST_WINDOW || packets < LEAST_PACKETS {
             return None;
         }
         let middle = end - span / 2;
@@ -275,7 +285,7 @@ impl Estimator {
             recent.entry(*way).and_modify(|least| *least = queue.min(*least)).or_insert(queue);
         }
         let recent = recent.into_values().max().unwrap_or_default();
-        Some(Measure { arrived: 8.0 * arrived / seconds, lost: lost / (came + lost), queue, recent })
+        Some(Measure { arrived: 8.0 * arrived / seconds, lost: lost / (came + lost), packets, queue, recent })
     }
 
     fn is_draining(&self, now: Instant) -> bool {

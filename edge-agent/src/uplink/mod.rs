@@ -80,6 +80,11 @@ impl Lane {
         self.uplink.estimator().may_repair(now, bytes)
     }
 
+    /// Whether more is to be sent than the pictures, now and for a while.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.uplink.estimator().is_probing()
+    }
+
     /// Bytes to send now beside the pictures, to find out what is carried.
     pub(crate) fn padding(&self, now: Instant) -> u64 {
         self.uplink.estimator().padding(now)

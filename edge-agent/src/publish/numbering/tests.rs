@@ -83,15 +83,21 @@ fn number(header: &rtp::Header) -> u16 {
 }
 
 #[test]
-fn what_leaves_beside_the_pictures_follows_one_in_the_order_of_the_numbers_and_is_of_their_payload_type() {
+fn what_probes_the_uplink_leaves_by_a_timer_in_the_order_of_the_numbers_and_is_of_the_pictures_payload_type() {
     let (uplink, now) = probed();
     let mut numbering = numbering(&uplink);
-    write(&mut numbering, now + 100 * MS, (SOUND, PCMA));
-    let sound = left(&mut numbering);
-    assert_eq!(sound.iter().map(|h| h.ssrc).collect::<Vec<_>>(), [SOUND], "none of a sound's payload type");
-    write(&mut numbering, now + 100 * MS, (PICTURE, H264));
+    let now = now + 100 * MS;
+    write(&mut numbering, now, (SOUND, PCMA));
+    assert_eq!(numbering.poll_timeout(), None, "no picture has left");
+    write(&mut numbering, now, (PICTURE, H264));
+    write(&mut numbering, now, (SOUND, PCMA));
+    let at = numbering.poll_timeout().expect("a probe is under way");
+    assert!((now + MS..=now + 10 * MS).contains(&at), "soon: {:?}", at - now);
+    numbering.handle_timeout(at).expect("in time");
     let headers = left(&mut numbering);
-    assert!(headers.len() > 1 && headers[0].ssrc == PICTURE, "{headers:?}");
-    assert!(headers.iter().all(|h| h.payload_type == H264), "{headers:?}");
     assert!(headers.windows(2).all(|pair| number(&pair[1]) == number(&pair[0]) + 1), "{headers:?}");
+    let (media, padding) = headers.split_at(3);
+    assert_eq!(media.iter().map(|h| h.ssrc).collect::<Vec<_>>(), [SOUND, PICTURE, SOUND]);
+    assert!((1..=8).contains(&padding.len()) && padding.iter().all(|h| h.payload_type == H264), "{headers:?}");
+    assert!(numbering.poll_timeout().is_some_and(|next| next > at), "and again");
 }
