@@ -257,7 +257,7 @@ fn a_large_picture_comes_back_beside_however_little_traffic() {
                 "{} Mbit/s, {small:?}: {before:.2} {was_sent:?}, then {after:.2} {is_sent:?} since {since:?}",
                 bits / 1e6
             );
-            if is_sent != (1, 1) {
+            if is_sent != (1, 1) || (bits < 3e6 && was_sent != (1, 0)) {
                 late.push((bits, small, seed));
             }
         }
@@ -283,6 +283,17 @@ fn loss_by_chance_sheds_nothing() {
     site.line.loss = 30;
     site.run(Duration::from_secs(60));
     assert_eq!(site.sent(), (0, 3), "3 % are lost: {:?}", site.log);
+}
+
+#[test]
+fn the_poorest_uplink_still_repairs() {
+    let mut site = Site::new(1, 60_000.0, 50);
+    site.rates = [90_000, 2_160_000];
+    site.run(Duration::from_secs(60));
+    let limit = site.estimator.limit().expect("it was full");
+    assert!(limit < 131_000, "{limit} bit/s");
+    let repaired = (0..100).filter(|at| site.estimator.may_repair(site.now + at * 100 * MS, 1_272)).count();
+    assert!((5..20).contains(&repaired), "{repaired} packets in 10 s of {limit} bit/s");
 }
 
 fn candidate(rate: u64, is_wanted: bool, is_sent: bool) -> Candidate {

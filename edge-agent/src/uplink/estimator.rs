@@ -53,6 +53,8 @@ const SLACK: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Share of the rate for packets that are sent again.
 const REPAIR: f64 = 0.15;
+/// Bytes of such packets that may be saved up at least: those of a full one.
+const REPAIR_SAVED: f64 = 1500.0;
 /// A probe's step sends so many times what was sent before it, for so long at least and at most.
 const PROBE_STEP: f64 = 1.5;
 const PROBE_HOLD: (Duration, Duration) = (Duration::from_millis(800), Duration::from_millis(1800));
@@ -226,7 +228,7 @@ impl Estimator {
         let (left, at) = self.repair;
         let second = REPAIR * limit / 8.0;
         let passed = at.map_or(1.0, |at| now.saturating_duration_since(at).as_secs_f64());
-        let left = (left + passed * second).min(second / 2.0);
+        let left = (left + passed * second).min((second / 2.0).max(REPAIR_SAVED));
         let may = left >= f64::from(bytes) && !self.is_draining(now);
         self.repair = (if may { left - f64::from(bytes) } else { left }, Some(now));
         may
