@@ -340,6 +340,42 @@ async fn what_is_held_back_says_goodbye_and_what_stands_in_for_it_goes_on_when_i
     assert_eq!(first.payload[0] & 0x1f, 24, "a step up begins with the next keyframe");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_up_is_sent_again_on_request_once_its_keyframe_has_left() {
+    let mut setup = Setup::published().await;
+    setup.want([Rid::high()]);
+    let large = setup.packets(|p| p.header.marker).await.remove(0).header.ssrc;
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low()]);
+    setup.until(|b| !b.health()[0].encodings[0].sending && b.health()[0].encodings[1].sending).await;
+    setup.hold([Rid::high(), Rid::low()], &[Rid::low(), Rid::high()]);
+    setup.until(|b| b.health()[0].encodings[0].sending).await;
+    let starts = |packets: &[rtc::rtp::Packet]| {
+        packets.iter().filter(|p| p.header.ssrc == large && p.payload[0] & 0x1f == 24).count()
+    };
+    // Longer than a GOP is not sent again after it was.
+    let asking = Instant::now();
+    while asking.elapsed() < Duration::from_millis(2500) {
+        setup.server.request_keyframe(large).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    setup.high.push(AccessUnit { ticks: 60 * 3600, ..frame(0) });
+    // A frame's bytes are its number.
+    (61..70).for_each(|i| setup.high.push(frame(i)));
+    let is_last = |p: &rtc::rtp::Packet| p.header.ssrc == large && p.header.marker && p.payload.last() == Some(&69);
+    let packets = setup.packets(is_last).await;
+    let step = packets.iter().rposition(|p| p.payload.last() == Some(&49)).map_or(0, |at| at + 1);
+    assert_eq!(starts(&packets[step..]), 1, "nothing is sent before the step's keyframe, and that once");
+    let asked = Instant::now();
+    let again = loop {
+        setup.server.request_keyframe(large).await;
+        match timeout(Duration::from_secs(1), setup.packets(is_last)).await {
+            Ok(packets) => break packets,
+            Err(_) => assert!(asked.elapsed() < PATIENCE, "never sent again"),
+        }
+    };
+    assert_eq!(starts(&again), 1);
+}
+
 /// The `i`th 20 ms of sound.
 fn sound(i: u64, codec: Codec) -> Packet {
     let step = u64::from(codec.clock_rate()) / 50;

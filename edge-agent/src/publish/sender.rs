@@ -96,8 +96,8 @@ impl Sender {
     }
 
     /// Sends a feed until its subscription ends: the cached GOP at [`SPEED`], then live; on request so again. A step up
-    /// begins with the next keyframe, and is not sent again.
-    async fn follow(&mut self, feed: &Feed, is_step: bool) -> Result<(), Stopped> {
+    /// begins with the next keyframe, and is not sent again before that has left.
+    async fn follow(&mut self, feed: &Feed, mut is_step: bool) -> Result<(), Stopped> {
         let mut subscription = if is_step { feed.subscribe_next() } else { feed.subscribe() };
         let mut start = None;
         self.began = Some(Instant::now());
@@ -132,6 +132,11 @@ impl Sender {
                 self.begin(&unit);
             }
             self.send(&unit).await?;
+            if is_step {
+                // What was asked for until now has been sent.
+                (is_step, self.began) = (false, Some(Instant::now()));
+                self.repeats.mark_unchanged();
+            }
             self.stream.report_when_due(self.timestamp(&unit), VIDEO_RATE, unit.captured_micros).await?;
         }
     }
