@@ -14,7 +14,7 @@ use edge_agent::{
     publish::{Publisher, Sending, Wanted},
     signaling::Signaling,
     sound::{Codec, Packet, SoundFeed},
-    uplink::Uplink,
+    uplink::{Estimator, Told, Uplink},
 };
 use protocol::Rid;
 use rtc::rtcp::sender_report::SenderReport;
@@ -64,6 +64,10 @@ impl Setup {
     }
 
     async fn at(server: WhipServer, rids: &[Rid], grant: &str) -> Self {
+        Self::over(Uplink::default(), server, rids, grant).await
+    }
+
+    async fn over(uplink: Uplink, server: WhipServer, rids: &[Rid], grant: &str) -> Self {
         let sub = if rids.len() > 1 { ", sub: 'synthetic:640x360'" } else { "" };
         let text = format!(
             "signaling: {}\ngrant: {grant}\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720'{sub}}}\n",
@@ -82,7 +86,7 @@ impl Setup {
             feeds: rids.iter().cloned().zip([high.clone(), low.clone()]).collect(),
             sound: sound.clone(),
             sending: sending.subscribe(),
-            uplink: Uplink::default(),
+            uplink,
             board: board.camera(id).expect("on the board").clone(),
             signaling: signaling.clone(),
         };
@@ -374,6 +378,42 @@ async fn a_step_up_is_sent_again_on_request_once_its_keyframe_has_left() {
         }
     };
     assert_eq!(starts(&again), 1);
+}
+
+/// An uplink that was full, and that is probed for more from now on.
+fn probed() -> Uplink {
+    let (began, mut estimator) = (Instant::now() - Duration::from_secs(30), Estimator::default());
+    let (way, mut now) = (estimator.open(began), began);
+    // 400 packets in a second, ever later; then 100 a second, as soon as they are sent.
+    for at in 0..2000u64 {
+        let (interval, late) = if at < 400 { (2500, at * 1000) } else { (10_000, 0) };
+        now += Duration::from_micros(interval);
+        let number = estimator.send(now, way, 1200);
+        let came = (now - began).as_micros() as i64 + late as i64;
+        estimator.hear(now, way, [Told { number, came: Some(came) }]);
+        if at % 20 == 0 {
+            estimator.tick(now);
+            estimator.aim(estimator.limit().map(|limit| 4 * limit));
+        }
+        if estimator.is_probing() {
+            return Uplink::from(estimator);
+        }
+    }
+    panic!("no probe began: {estimator:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_uplink_is_probed_though_no_picture_leaves() {
+    let mut setup = Setup::over(probed(), WhipServer::start().await, &[Rid::high()], "the-grant").await;
+    setup.want([Rid::high()]);
+    setup.packets(|p| p.header.marker && p.payload.last() == Some(&49)).await;
+    let before = setup.server.large();
+    let since = Instant::now();
+    // No more pictures come.
+    while setup.server.large() < before + 500 {
+        assert!(since.elapsed() < Duration::from_secs(4), "{} packets", setup.server.large() - before);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The `i`th 20 ms of sound.

@@ -26,7 +26,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -67,6 +67,8 @@ struct Shared {
     /// What the calls were authorized with.
     grants: Mutex<Vec<String>>,
     was_deleted: AtomicBool,
+    /// Large packets that came.
+    large: Arc<AtomicU64>,
 }
 
 impl WhipServer {
@@ -87,6 +89,7 @@ impl WhipServer {
             audio,
             grants: Mutex::default(),
             was_deleted: AtomicBool::new(false),
+            large: Arc::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -100,6 +103,11 @@ impl WhipServer {
 
     pub(crate) fn was_deleted(&self) -> bool {
         self.shared.was_deleted.load(Ordering::SeqCst)
+    }
+
+    /// How many large packets have come, of whatever.
+    pub(crate) fn large(&self) -> u64 {
+        self.shared.large.load(Ordering::SeqCst)
     }
 
     pub(crate) fn answer(&self) -> String {
@@ -163,7 +171,7 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
     connection.set_local_description(answer).await.expect("its own answer");
     gathered.notified().await;
     let answer = connection.local_description().await.expect("set").sdp;
-    let answer = through_lossy_path(&answer).await;
+    let answer = through_lossy_path(&answer, Arc::clone(&shared.large)).await;
     shared.answer.lock().expect("unpoisoned").clone_from(&answer);
     *shared.connection.lock().expect("unpoisoned") = Some(connection);
     let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, "/sessions/1")];
@@ -171,7 +179,7 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
 }
 
 /// The answer with its candidate replaced by a path that loses the tenth large packet.
-async fn through_lossy_path(answer: &str) -> String {
+async fn through_lossy_path(answer: &str, came: Arc<AtomicU64>) -> String {
     let candidate = answer.lines().find(|l| l.starts_with("a=candidate")).expect("a candidate");
     let port: u16 = candidate.split(' ').nth(5).and_then(|p| p.parse().ok()).expect("a port");
     let near = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
@@ -185,7 +193,9 @@ async fn through_lossy_path(answer: &str) -> String {
             tokio::select! {
                 Ok((len, from)) = near.recv_from(&mut there) => {
                     publisher = Some(from);
-                    large += u32::from(len > 1000 && (128..192).contains(&there[0]));
+                    let is_large = len > 1000 && (128..192).contains(&there[0]);
+                    large += u32::from(is_large);
+                    came.fetch_add(u64::from(is_large), Ordering::SeqCst);
                     if large == 10 {
                         large += 1;
                     } else {
@@ -215,7 +225,8 @@ fn media_engine(audio: bool) -> MediaEngine {
     let mut engine = MediaEngine::default();
     let codec = RTCRtpCodecParameters { rtp_codec, payload_type: 108 };
     engine.register_codec(codec, RtpCodecKind::Video).expect("registered");
-    for uri in ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"] {
+    let number = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    for uri in ["urn:ietf:params:rtp-hdrext:sdes:mid", "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", number] {
         let capability = RTCRtpHeaderExtensionCapability { uri: uri.into() };
         engine.register_header_extension(capability, RtpCodecKind::Video, None).expect("registered");
     }
