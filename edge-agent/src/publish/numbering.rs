@@ -3,8 +3,7 @@
 //!
 //! Invariants: a packet's number replaces one that stands there already, so packets do not grow; what is sent beside the
 //! pictures, to find out what the uplink carries, names an m-line that is none, so that the node takes it for no picture,
-//! and has the pictures' payload type, for which the numbers were agreed; it leaves by a
-//! timer, for pictures may be few.
+//! and has the pictures' payload type, for which the numbers were agreed; it leaves by a timer, for pictures may be few.
 
 use super::media::{MID_URI, NUMBER_URI};
 use crate::{
