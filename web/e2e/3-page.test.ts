@@ -106,6 +106,20 @@ it('suits a phone and the dark', async () => {
   await page.screenshot({ path: join(RESULTS, 'page-phone.png') });
 });
 
+it('asks for nothing while it is hidden, and shows the picture again when it is not', async () => {
+  const shown = (await page.locator('.camera[aria-current] .name').textContent()) ?? '';
+  const camera = (await sunroom.cameras()).find(({ name }) => name === shown)?.id ?? '';
+  const turn = (state: string): Promise<void> =>
+    page.evaluate((visibilityState) => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, value: visibilityState });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, state);
+  await turn('hidden');
+  for (const rid of ['h', 'l'] as const) await sunroom.sending(camera, rid, false);
+  await turn('visible');
+  await plays();
+});
+
 it('says what to do when watching is refused', async () => {
   const stranger = await browser.newPage();
   const problem = { status: 403, title: 'Forbidden', code: 'not_local', detail: 'Demo grants are for this machine.' };

@@ -1,6 +1,7 @@
 // The viewing page: a wall of tiles, the list that fills it, and one viewer behind all of it.
-// Invariant: each slot of the viewer shows what the tile of its number has; slots beyond the grid are empty.
-import { ProblemError, Viewer, type Problem, type State, type Stats } from '@sunroom/sdk';
+// Invariant: each slot of the viewer shows what the tile of its number has; slots of tiles that nobody sees, and those beyond
+// the grid, are empty.
+import { ProblemError, Viewer, watchVisibility, type Problem, type State, type Stats } from '@sunroom/sdk';
 import { Session, type Camera } from './api';
 import { Bar } from './bar';
 import { element } from './element';
@@ -32,6 +33,8 @@ interface Cell {
   readonly delay: Delay;
   stats: Stats | undefined;
   size: Size;
+  /** What nobody sees is not asked for. */
+  isSeen: boolean;
   /** When its state began, in page time. */
   sinceMs: number;
   patience: ReturnType<typeof setTimeout> | undefined;
@@ -128,7 +131,20 @@ export class Page {
       clearTimeout(this.#settled);
       this.#settled = setTimeout(() => this.#show(), SETTLED_MS);
     }).observe(tile.root);
-    return { tile, delay: new Delay(), stats: undefined, size: 'auto', sinceMs: 0, patience: undefined };
+    const cell: Cell = {
+      tile,
+      delay: new Delay(),
+      stats: undefined,
+      size: 'auto',
+      isSeen: true,
+      sinceMs: 0,
+      patience: undefined,
+    };
+    watchVisibility(tile.root, (isSeen) => {
+      cell.isSeen = isSeen;
+      this.#show();
+    });
+    return cell;
   }
 
   #divide(grid: Grid): void {
@@ -174,10 +190,10 @@ export class Page {
     if (!this.#wall.isConnected) return;
     const full = this.#cells.findIndex(({ tile }) => tile.isFull);
     const first = full < 0 ? this.#layout.selected : full;
-    this.#cells.forEach(({ tile, size }, i) => {
+    this.#cells.forEach(({ tile, size, isSeen }, i) => {
       const id = this.#layout.tiles[i];
       const camera = this.#cameras.find((c) => c.id === id);
-      if (!camera) {
+      if (!camera || !isSeen) {
         this.#viewer.show(i, null);
         return;
       }

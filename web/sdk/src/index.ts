@@ -6,5 +6,6 @@ export type { Connection, Sound, State } from './state';
 export type { Stats } from './stats';
 export type { Rid } from './sessions';
 export { audible } from './grant';
+export { watchVisibility } from './visibility';
 export { ProblemError, problemOf, readProblem } from './problem';
 export type { Problem } from './problem';
