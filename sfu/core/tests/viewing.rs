@@ -2,7 +2,7 @@
 
 mod net;
 
-use net::streams::Stream;
+use net::streams::{Stream, video_packet};
 use net::{CAMERA, Net, SSRC};
 use sfu_core::{Ended, Input, Notice, PeerId, ShardId, ShardMessage, rtcp};
 use std::collections::BTreeSet;
@@ -273,6 +273,25 @@ fn a_viewer_that_is_removed_is_told() {
     let said = net.peer(viewer).rtcp.iter().flat_map(|d| rtcp::read(d)).any(|f| matches!(f, rtcp::Feedback::Bye(_)));
     assert!(said, "RTCP BYE");
     assert!(net.peer(viewer).closed, "DTLS close_notify");
+}
+
+#[test]
+fn what_a_publisher_pads_with_leaves_no_gap() {
+    let mut net = Net::new(1, 16);
+    let publisher = net.publisher(0);
+    let viewer = net.viewer(0, "h");
+    let mut stream = Stream::new("h", SSRC);
+    for _ in 0..10 {
+        stream.play(&mut net, publisher, 1);
+        // Padding alone: the payload is none.
+        let padding = video_packet(b'h', SSRC, stream.sequence as u16, stream.time, false, &[]);
+        net.peer(publisher).send_rtp(&padding, stream.sequence);
+        stream.sequence += 1;
+        net.run(Duration::from_millis(5));
+    }
+    let sequences: Vec<u16> = net.peer(viewer).packets.iter().map(|packet| packet.header.sequence).collect();
+    assert!(sequences.len() >= 40, "three of each picture, and the padding");
+    assert!(sequences.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{sequences:?}");
 }
 
 #[test]

@@ -71,9 +71,7 @@ impl Shard {
         let Some(offset) = self.publisher(place).and_then(|p| p.stream(accepted.ssrc)).map(|s| s.offset) else {
             return;
         };
-        if accepted.payload.is_empty() {
-            return;
-        }
+        // One without payload, which probes the way, is passed on as well: left out, it would be missed.
         let encoding = &mut self.encodings[slot];
         let index = extended.wrapping_add(offset);
         let Accepted { time, marker, codec, payload, track, .. } = accepted;
