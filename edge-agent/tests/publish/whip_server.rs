@@ -26,13 +26,13 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Instant,
 };
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 use webrtc::{
     media_stream::track_remote::TrackRemote,
@@ -68,7 +68,7 @@ struct Shared {
     grants: Mutex<Vec<String>>,
     was_deleted: AtomicBool,
     /// Large packets that came.
-    large: Arc<AtomicU64>,
+    large: watch::Sender<u64>,
 }
 
 impl WhipServer {
@@ -89,7 +89,7 @@ impl WhipServer {
             audio,
             grants: Mutex::default(),
             was_deleted: AtomicBool::new(false),
-            large: Arc::default(),
+            large: watch::Sender::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -106,8 +106,8 @@ impl WhipServer {
     }
 
     /// How many large packets have come, of whatever.
-    pub(crate) fn large(&self) -> u64 {
-        self.shared.large.load(Ordering::SeqCst)
+    pub(crate) fn large(&self) -> watch::Receiver<u64> {
+        self.shared.large.subscribe()
     }
 
     pub(crate) fn answer(&self) -> String {
@@ -171,7 +171,7 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
     connection.set_local_description(answer).await.expect("its own answer");
     gathered.notified().await;
     let answer = connection.local_description().await.expect("set").sdp;
-    let answer = through_lossy_path(&answer, Arc::clone(&shared.large)).await;
+    let answer = through_lossy_path(&answer, shared.large.clone()).await;
     shared.answer.lock().expect("unpoisoned").clone_from(&answer);
     *shared.connection.lock().expect("unpoisoned") = Some(connection);
     let headers = [(header::CONTENT_TYPE, "application/sdp"), (header::LOCATION, "/sessions/1")];
@@ -179,7 +179,7 @@ async fn publish(State(shared): State<Arc<Shared>>, headers: HeaderMap, offer: S
 }
 
 /// The answer with its candidate replaced by a path that loses the tenth large packet.
-async fn through_lossy_path(answer: &str, came: Arc<AtomicU64>) -> String {
+async fn through_lossy_path(answer: &str, came: watch::Sender<u64>) -> String {
     let candidate = answer.lines().find(|l| l.starts_with("a=candidate")).expect("a candidate");
     let port: u16 = candidate.split(' ').nth(5).and_then(|p| p.parse().ok()).expect("a port");
     let near = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
@@ -195,7 +195,7 @@ async fn through_lossy_path(answer: &str, came: Arc<AtomicU64>) -> String {
                     publisher = Some(from);
                     let is_large = len > 1000 && (128..192).contains(&there[0]);
                     large += u32::from(is_large);
-                    came.fetch_add(u64::from(is_large), Ordering::SeqCst);
+                    came.send_modify(|came| *came += u64::from(is_large));
                     if large == 10 {
                         large += 1;
                     } else {

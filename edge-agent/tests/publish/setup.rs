@@ -1,9 +1,6 @@
 //! A camera that is published to a WHIP server of the test.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 
-#[path = "../whip_server/mod.rs"]
-pub mod whip_server;
-
+use crate::whip_server::{Seen, WhipServer};
 use bytes::Bytes;
 use edge_agent::{
     config::Config,
@@ -23,51 +20,50 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{sync::watch, time::timeout};
-use whip_server::{Seen, WhipServer};
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
-pub const CAMERA: &str = "0190a1b2-0000-7000-8000-000000000001";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const CAMERA: &str = "0190a1b2-0000-7000-8000-000000000001";
 /// When frame 0 was captured, in microseconds since the Unix epoch: the cached GOP is 2 s long.
-pub static EPOCH: LazyLock<u64> = LazyLock::new(|| {
+pub(crate) static EPOCH: LazyLock<u64> = LazyLock::new(|| {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     now.as_micros() as u64 - 2_000_000
 });
 
 /// Frame `i` at 25 per second, a keyframe first.
-pub fn frame(i: u64) -> AccessUnit {
+pub(crate) fn frame(i: u64) -> AccessUnit {
     let nal = |kind: u8, len: usize| Bytes::from([vec![0x60 | kind], vec![i as u8; len]].concat());
     let nals = if i == 0 { vec![nal(7, 12), nal(8, 4), nal(5, 20_000)] } else { vec![nal(1, 3000)] };
     AccessUnit { nals, is_keyframe: i == 0, ticks: i * 3600, captured_micros: *EPOCH + i * 40_000 }
 }
 
-pub struct Setup {
-    pub server: WhipServer,
-    pub high: Feed,
-    pub low: Feed,
-    pub sound: SoundFeed,
-    pub wanted: watch::Sender<Wanted>,
-    pub sending: watch::Sender<Sending>,
-    pub stop: watch::Sender<bool>,
-    pub board: Board,
-    pub signaling: Signaling,
-    pub task: tokio::task::JoinHandle<()>,
+pub(crate) struct Setup {
+    pub(crate) server: WhipServer,
+    pub(crate) high: Feed,
+    pub(crate) low: Feed,
+    pub(crate) sound: SoundFeed,
+    pub(crate) wanted: watch::Sender<Wanted>,
+    pub(crate) sending: watch::Sender<Sending>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) board: Board,
+    pub(crate) signaling: Signaling,
+    pub(crate) task: tokio::task::JoinHandle<()>,
 }
 
 impl Setup {
     /// A camera of two streams, each with 50 frames cached, published and not wanted.
-    pub async fn published() -> Self {
+    pub(crate) async fn published() -> Self {
         Self::with_streams(&[Rid::high(), Rid::low()]).await
     }
 
-    pub async fn with_streams(rids: &[Rid]) -> Self {
+    pub(crate) async fn with_streams(rids: &[Rid]) -> Self {
         Self::at(WhipServer::start().await, rids, "the-grant").await
     }
 
-    pub async fn at(server: WhipServer, rids: &[Rid], grant: &str) -> Self {
+    pub(crate) async fn at(server: WhipServer, rids: &[Rid], grant: &str) -> Self {
         Self::over(Uplink::default(), server, rids, grant).await
     }
 
-    pub async fn over(uplink: Uplink, server: WhipServer, rids: &[Rid], grant: &str) -> Self {
+    pub(crate) async fn over(uplink: Uplink, server: WhipServer, rids: &[Rid], grant: &str) -> Self {
         let sub = if rids.len() > 1 { ", sub: 'synthetic:640x360'" } else { "" };
         let text = format!(
             "signaling: {}\ngrant: {grant}\ncameras:\n  - {{id: {CAMERA}, name: Gate, main: 'synthetic:1280x720'{sub}}}\n",
@@ -96,12 +92,12 @@ impl Setup {
         setup
     }
 
-    pub fn want<const N: usize>(&self, encodings: [Rid; N]) {
+    pub(crate) fn want<const N: usize>(&self, encodings: [Rid; N]) {
         self.change(|w| w.replace(encodings, false));
     }
 
     /// Changes what is wanted; all of it is sent.
-    pub fn change(&self, change: impl FnOnce(&mut Wanted) -> bool) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Wanted) -> bool) {
         self.wanted.send_modify(|w| {
             change(w);
         });
@@ -111,12 +107,12 @@ impl Setup {
     }
 
     /// Of what is wanted, or in its place, this is sent.
-    pub fn hold<const N: usize>(&self, wanted: [Rid; N], sent: &[Rid]) {
+    pub(crate) fn hold<const N: usize>(&self, wanted: [Rid; N], sent: &[Rid]) {
         self.wanted.send_if_modified(|w| w.replace(wanted, false));
         self.sending.send_if_modified(|s| s.update(&self.wanted.borrow(), sent, true));
     }
 
-    pub async fn until(&self, is_so: impl Fn(&Board) -> bool) {
+    pub(crate) async fn until(&self, is_so: impl Fn(&Board) -> bool) {
         let mut changed = self.board.changed();
         let reached = async {
             while !is_so(&self.board) {
@@ -127,7 +123,7 @@ impl Setup {
     }
 
     /// Packets until one fulfils the condition, which is included.
-    pub async fn packets(&mut self, is_last: impl Fn(&rtc::rtp::Packet) -> bool) -> Vec<rtc::rtp::Packet> {
+    pub(crate) async fn packets(&mut self, is_last: impl Fn(&rtc::rtp::Packet) -> bool) -> Vec<rtc::rtp::Packet> {
         let mut packets = Vec::new();
         loop {
             let seen = timeout(PATIENCE, self.server.seen.recv()).await;
@@ -142,7 +138,7 @@ impl Setup {
         }
     }
 
-    pub async fn report(&mut self) -> SenderReport {
+    pub(crate) async fn report(&mut self) -> SenderReport {
         loop {
             match timeout(PATIENCE, self.server.seen.recv()).await.expect("in time").expect("open") {
                 Seen::Report(report) => return report,
@@ -153,6 +149,6 @@ impl Setup {
 }
 
 /// The value of the one-byte header extension that holds this text.
-pub fn has_extension(packet: &rtc::rtp::Packet, text: &str) -> bool {
+pub(crate) fn has_extension(packet: &rtc::rtp::Packet, text: &str) -> bool {
     packet.header.extensions.iter().any(|e| e.payload == text.as_bytes())
 }

@@ -1,19 +1,19 @@
 //! What reaches a media node: nothing that is unwanted; else the cached GOP in order, then live, sound, and answers to
 //! NACKs; and that it is reached again when it ends a connection.
 
-mod publishing;
+mod holding_back;
+mod setup;
+mod whip_server;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use edge_agent::sound::{Codec, Packet};
 use protocol::Rid;
-use publishing::{
-    EPOCH, PATIENCE, Setup, frame, has_extension,
-    whip_server::{Seen, WhipServer},
-};
 use rtc::rtcp::sender_report::SenderReport;
+use setup::{EPOCH, PATIENCE, Setup, frame, has_extension};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::time::timeout;
+use whip_server::{Seen, WhipServer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cached_gop_of_what_is_wanted_goes_out_four_times_as_fast_and_nothing_else() {
