@@ -27,7 +27,7 @@ use std::{
 mod tests;
 
 /// Bytes of a packet beside its payload: header, header extensions, SRTP's tag, UDP, IP.
-const HEADERS: usize = 12 + 16 + 16 + 8 + 20;
+pub(super) const HEADERS: usize = 12 + 16 + 16 + 8 + 20;
 /// Payload of a packet that is sent beside the pictures.
 static PADDING: [u8; 1000] = [0; 1000];
 /// Its m-line.

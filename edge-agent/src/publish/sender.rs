@@ -4,6 +4,7 @@
 
 use super::{
     Sending,
+    numbering::HEADERS,
     peer::EncodingTrack,
     stream::{RtpStream, Stopped},
 };
@@ -30,8 +31,6 @@ const LARGE_FRAME: usize = 64;
 /// Packets of a large frame that go out together.
 const CHUNK: usize = 16;
 const CHUNK_INTERVAL: Duration = Duration::from_millis(1);
-/// Bytes of a packet beside its payload.
-const HEADERS: usize = 72;
 /// Ticks from the last frame sent to a GOP that is sent again: one frame at 25 per second.
 const RESTART_STEP: u64 = 3600;
 /// A GOP is sent again on request this often at most.
