@@ -20,11 +20,14 @@ const START: u64 = 5_000_000;
 const LEAST: u64 = 50_000;
 /// A receiver that was sent pictures for so long and has not given an estimate gives none.
 const NO_ESTIMATE_AFTER: Duration = Duration::from_secs(8);
+/// A first estimate within so long is a fall, or it would have come 5 s after the first packet and been what arrives.
+const EARLY: Duration = Duration::from_millis(3500);
 /// Spans over which is measured what was sent.
 const SPAN: Duration = Duration::from_millis(500);
-/// Falls are a small link when they lead below this share of what is sent, and of the estimate before them.
+/// Falls are a small link when they lead below this share of the least that was sent lately, and of the estimate before
+/// them: a receiver measures what arrives over a second, in which there may be a keyframe or none.
 const CLEAR_FALL: f64 = 0.8;
-/// One fall alone is one only when it leads below this share of what is sent.
+/// One fall alone is one only when it leads below this share of that.
 const DEEP_FALL: f64 = 0.6;
 /// What is left of what arrives after a fall.
 const BETA: f64 = 0.85;
@@ -111,20 +114,26 @@ struct Probe {
     missed: usize,
 }
 
-/// What was sent: bytes in all at two moments, at least a [`SPAN`] apart.
+/// What was sent: bytes in all at a few moments, at least a [`SPAN`] apart, newest first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
-    marks: [Option<(Instant, u64)>; 2],
+    marks: [Option<(Instant, u64)>; 4],
 }
 
 impl Sent {
     /// Bit/s over the last one to two spans.
     fn rate(&mut self, now: Instant, bytes: u64) -> u64 {
-        let [newer, older] = &mut self.marks;
-        if newer.is_none_or(|(at, _)| now >= at + SPAN) {
-            *older = newer.replace((now, bytes));
+        if self.marks[0].is_none_or(|(at, _)| now >= at + SPAN) {
+            self.marks.rotate_right(1);
+            self.marks[0] = Some((now, bytes));
         }
-        older.map_or(0, |(at, before)| bit_rate(now, at, bytes - before))
+        self.marks[1].map_or(0, |(at, before)| bit_rate(now, at, bytes - before))
+    }
+
+    /// Bit/s over that one of the last spans in which the least was sent, as of the last [`Sent::rate`].
+    fn least(&self) -> u64 {
+        let spans = self.marks.windows(2).filter_map(|pair| Some((pair[0]?, pair[1]?)));
+        spans.map(|((now, bytes), (at, before))| bit_rate(now, at, bytes - before)).min().unwrap_or(0)
     }
 }
 
@@ -187,7 +196,9 @@ impl Bandwidth {
         let before = self.rate;
         let sending = self.sent.rate(now, sent);
         let last = self.estimate.replace(estimate);
-        let is_low = estimate < share(sending, CLEAR_FALL);
+        let is_early = last.is_none() && self.first.is_none_or(|at| now < at + EARLY);
+        let least = if is_early { sending } else { self.sent.least() };
+        let is_low = estimate < share(least, CLEAR_FALL);
         let has_fallen = last.map_or(is_low, |last| estimate < last);
         let has_risen = last.is_some_and(|last| estimate > last);
         if before == UNLIMITED {
@@ -195,8 +206,8 @@ impl Bandwidth {
         }
         if has_fallen {
             let again = self.fell.replace(now).is_some_and(|at| now < at + REACTION);
-            let is_plain = again || estimate < share(sending, DEEP_FALL);
-            let is_clear = last.is_none() || (is_low && is_plain && estimate < share(self.highest, CLEAR_FALL));
+            let is_plain = again || estimate < share(least, DEEP_FALL);
+            let is_clear = is_low && (is_early || (is_plain && estimate < share(self.highest, CLEAR_FALL)));
             if self.was_probing(now) {
                 self.give_up(now);
             } else if is_clear || (self.is_reacting(now) && self.by_estimate) {
@@ -297,6 +308,7 @@ impl Bandwidth {
 
     /// Time passes.
     pub fn visit(&mut self, now: Instant, sent: u64) {
+        self.sent.rate(now, sent);
         if sent > 0 {
             self.first.get_or_insert(now);
         }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Retransmissions that a viewer may ask for in a second, in packets ...
 const RTX_PER_SECOND: u32 = 2000;
-/// ... and no more than this share of what its network is taken to carry, the second where that is little more than needed.
-const RTX_SHARES: (f64, f64) = (0.3, 0.1);
+/// ... and no more than what its slots leave of what its network is taken to carry, within these shares of it ...
+const RTX_SHARES: (f64, f64) = (0.1, 0.3);
 /// ... but so many in any case.
 const LEAST_RTX: u32 = 20;
 /// A packet, in bits.
@@ -231,8 +231,9 @@ impl Viewer {
 
     /// Whether one more retransmission is within its allowance.
     pub(crate) fn may_retransmit(&mut self, now: Instant) -> bool {
-        let share = if self.is_tight() { RTX_SHARES.1 } else { RTX_SHARES.0 };
-        let most = (self.bandwidth.rate() as f64 * share / PACKET) as u32;
+        let rate = self.bandwidth.rate() as f64;
+        let left = (1.0 - self.total as f64 / rate).clamp(RTX_SHARES.0, RTX_SHARES.1);
+        let most = (rate * left / PACKET) as u32;
         let most = most.clamp(LEAST_RTX, RTX_PER_SECOND);
         self.rtx.take(now, most)
     }

@@ -8,7 +8,7 @@ use net::streams::Stream;
 use net::{Net, SSRC};
 use sfu_core::{Input, SlotId, SlotState, Ssrc, rtcp};
 use simulation::camera::{Camera, FRAME, Part, rate_of};
-use simulation::{ONE, RTX, WALL, Wish, cameras, change, network, play, remb};
+use simulation::{Figures, ONE, RTX, WALL, Wish, cameras, change, network, play, remb};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -255,11 +255,20 @@ struct Limits {
     switches: f64,
 }
 
-/// Watches a network for so long as one large picture and as a wall, and prints what came of it.
+/// Each network is watched with so many seeds: one alone is chance.
+const SEEDS: u64 = 5;
+
+/// Watches a network for so long as one large picture and as a wall, and prints what came of it in the mean.
 #[expect(clippy::print_stdout, reason = "figures are printed")]
 fn watch(name: &str, file: &str, seconds: u64, limits: [Limits; 2]) {
     for ((scene, wishes), limits) in [("one", ONE), ("wall", WALL)].into_iter().zip(limits) {
-        let seen = play(&network(file), wishes, Duration::from_secs(seconds), false);
+        let play_with = |seed: u64| {
+            let mut network = network(file);
+            network.seed += 1000 * seed;
+            play(&network, wishes, Duration::from_secs(seconds), false)
+        };
+        let plays: Vec<Figures> = (0..SEEDS).map(play_with).collect();
+        let seen = Figures::mean(&plays);
         for (figure, value, unit) in [
             ("utilisation_pct", seen.utilisation, "%"),
             ("freeze_pct", seen.freeze, "%"),

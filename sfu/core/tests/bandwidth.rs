@@ -104,6 +104,24 @@ fn what_flows_keeps_the_benefit_of_the_doubt_for_one_deep_fall() {
 }
 
 #[test]
+fn what_arrives_between_two_keyframes_is_no_limit() {
+    let mut viewer = Viewer::new();
+    let quiet = |viewer: &mut Viewer, estimate: u64| {
+        // A GOP of 4 s: most of it is its keyframe.
+        viewer.sent += 60_000;
+        for _ in 0..9 {
+            viewer.send(150_000);
+            viewer.bandwidth.visit(viewer.now, viewer.sent);
+        }
+        viewer.report(150_000, estimate);
+    };
+    for estimate in [150_000, 190_000, 225_000, 128_000] {
+        quiet(&mut viewer, estimate);
+        assert!(!viewer.bandwidth.is_limited(), "{estimate}");
+    }
+}
+
+#[test]
 fn a_small_fall_is_no_limit_and_many_are() {
     let mut viewer = Viewer::new();
     let last = viewer.rising(2 * MEGABIT, 2_500_000, 5);

@@ -112,7 +112,9 @@ impl Shard {
         let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live).filter_map(|slot| slot.watching);
         let left = rate.saturating_sub(live.map(|at| self.encodings[at].rate()).sum());
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
-        let pace = if left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
+        let is_sure = viewer.bandwidth.benefit_of_doubt(self.now) == rate;
+        let pace =
+            if is_sure && left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
         (pace.max(LEAST_PACE), TIGHT_PACKETS)
     }
 

@@ -45,7 +45,21 @@ pub(crate) struct Figures {
     /// Of all slots together.
     pub(crate) switches_per_minute: f64,
     /// In the link's queue until they have left it, in milliseconds.
-    pub wait_p95: f64,
+    pub(crate) wait_p95: f64,
+}
+
+impl Figures {
+    /// Of several plays.
+    pub(crate) fn mean(plays: &[Self]) -> Self {
+        let mean = |figure: fn(&Self) -> f64| plays.iter().map(figure).sum::<f64>() / plays.len() as f64;
+        Self {
+            utilisation: mean(|play| play.utilisation),
+            freeze: mean(|play| play.freeze),
+            paused: mean(|play| play.paused),
+            switches_per_minute: mean(|play| play.switches_per_minute),
+            wait_p95: mean(|play| play.wait_p95),
+        }
+    }
 }
 
 impl Line for impairment::Line {
