@@ -78,10 +78,9 @@ fn turn_until_stopped(
         if !core.has_backlog() {
             wait(&core, &incoming, &hands.streams, inbox)?;
         }
-        inbox.hush();
         let begun = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
-            let received = incoming.receive().unwrap_or_else(|error| {
+            let has_more = incoming.receive().unwrap_or_else(|error| {
                 tracing::debug!(%error, "receiving failed");
                 false
             });
@@ -95,7 +94,7 @@ fn turn_until_stopped(
             for (from, bytes) in incoming.datagrams() {
                 core.handle(now, Input::Datagram { from: TransportAddress::udp(from), bytes });
             }
-            if !received || begun.elapsed() > LONGEST_RECEIVING {
+            if !has_more || begun.elapsed() > LONGEST_RECEIVING {
                 break;
             }
         }
@@ -159,14 +158,19 @@ fn adopt(core: &mut Shard, streams: &mut Streams, accepted: Accepted, now: Insta
     }
 }
 
-/// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures.
+/// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures. A bell
+/// that rang is hushed, before the mail is read.
 fn wait(core: &Shard, socket: &Incoming, streams: &Streams, inbox: &Inbox) -> std::io::Result<()> {
-    let until = core.poll_timeout().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
+    let until = core.poll_latest().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
     let mut fds = [socket.fd(), streams.fd(), inbox.bell()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match ppoll(&mut fds, Some(TimeSpec::from(until)), None) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
     }
+    if fds[2].any() == Some(true) {
+        inbox.hush();
+    }
+    Ok(())
 }
 
 fn thread_cpu_time() -> Duration {

@@ -125,7 +125,7 @@ impl Incoming {
         self.socket.as_fd()
     }
 
-    /// Receives what is there, at most one batch. False when there was nothing.
+    /// Receives what is there, at most one batch. True when there may be more.
     pub(crate) fn receive(&mut self) -> io::Result<bool> {
         let mut slices = self.buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
         self.received = 0;
@@ -134,7 +134,7 @@ impl Incoming {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
         }
-        Ok(self.received > 0)
+        Ok(self.received == RECEIVE_BATCH)
     }
 
     /// The datagrams of the last batch, and who sent them. Those from port 0 are left out: nothing can be sent there.

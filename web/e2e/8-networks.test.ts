@@ -16,7 +16,7 @@ const FREEZE_MS = 200;
 /** No figure may be worse on however slow a machine: percent of the time, milliseconds. */
 const [LIMIT_PCT, LIMIT_MS] = [5, 500];
 
-it.each([1, 5])('goes on where %i %% of the packets are lost each way', async (lost) => {
+it.each([1, 5])('goes on where %i percent of the packets are lost each way', async (lost) => {
   const sunroom = await Sunroom.withCamera(join(ROOT, 'web/test-results/page'));
   onTestFinished(() => sunroom.stop());
   onTestFailed(() => say(sunroom.log));

@@ -21,7 +21,7 @@ use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::context::Context;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 mod allot;
 mod backlog;
@@ -190,10 +190,21 @@ impl Shard {
         !self.backlog.is_empty()
     }
 
-    /// When to come again without other input; `None` when there is nothing to wait for.
+    /// When something is due; `None` when nothing is.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let tick =
-            (!self.by_id.is_empty() || self.encodings.iter().any(Encoding::is_watched)).then_some(self.next_tick);
+        self.due(Duration::ZERO)
+    }
+
+    /// When to come again at the latest without other input: what is not urgent is best done together with something else,
+    /// for each time that a sleeping core wakes up costs more than what it then does.
+    pub fn poll_latest(&self) -> Option<Instant> {
+        self.due(if self.probing.is_empty() { wheel::LEEWAY } else { Duration::ZERO })
+    }
+
+    /// When something is due, a tick of the wheel so much later.
+    fn due(&self, leeway: Duration) -> Option<Instant> {
+        let is_used = !self.by_id.is_empty() || self.encodings.iter().any(Encoding::is_watched);
+        let tick = is_used.then_some(self.next_tick + leeway);
         let burst = (!self.catching_up.is_empty()).then_some(self.next_burst);
         [tick, burst, self.gathering.values().copied().min()].into_iter().flatten().min()
     }

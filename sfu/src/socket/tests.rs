@@ -32,7 +32,9 @@ fn a_datagram_from_port_0_is_not_there() {
     let (mut incoming, _) = split(socket()).expect("two sides");
     let to = incoming.socket.local_addr().expect("bound");
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").send_to(b"hello", to).expect("sent");
-    while !incoming.receive().expect("no error") {}
+    while incoming.received == 0 {
+        incoming.receive().expect("no error");
+    }
     assert_eq!(incoming.datagrams().count(), 1);
     incoming.metas[0].addr.set_port(0);
     assert_eq!(incoming.datagrams().count(), 0);

@@ -4,10 +4,14 @@ use super::{Ended, Shard};
 use crate::viewer::SlotAt;
 use std::time::Duration;
 
-/// Slots of the wheel.
-const SLOTS: usize = 50;
-/// From one slot to the next: a turn takes a second.
+/// Slots of the wheel. Few, so that peers are visited many together: what a visit needs is then in the caches.
+const SLOTS: usize = 10;
+/// From one slot to the next, in ticks: a turn takes a second.
+const STEP: usize = 5;
+/// A tick: what is more urgent than visits is done at each.
 const TICK: Duration = Duration::from_millis(20);
+/// So much later than it is due a tick may come.
+pub(super) const LEEWAY: Duration = Duration::from_millis(12);
 
 impl Shard {
     pub(super) fn turn_wheel(&mut self) {
@@ -22,7 +26,7 @@ impl Shard {
         if self.next_tick <= now {
             // After a pause the wheel goes on from now: missed visits are not made up for.
             self.next_tick = (self.next_tick + TICK).max(now);
-            self.tick = (self.tick + 1) % SLOTS;
+            self.tick = (self.tick + 1) % (SLOTS * STEP);
             self.tick();
         }
     }
@@ -39,10 +43,14 @@ impl Shard {
             self.report_arrivals(self.publishers[at]);
         }
         self.continue_probes();
-        for place in (self.tick..self.peers.len()).step_by(SLOTS) {
+        if !self.tick.is_multiple_of(STEP) {
+            return;
+        }
+        let first = self.tick / STEP;
+        for place in (first..self.peers.len()).step_by(SLOTS) {
             self.visit_peer(place as u32);
         }
-        for slot in (self.tick..self.encodings.len()).step_by(SLOTS) {
+        for slot in (first..self.encodings.len()).step_by(SLOTS) {
             self.visit_encoding(slot);
         }
     }
