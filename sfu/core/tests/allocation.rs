@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sfu_core::Layer;
-use sfu_core::allocation::{Allotted, Candidate, Demand, Version, allocate};
+use sfu_core::allocation::{Allocation, Allotted, Candidate, Demand, Version, allocate};
 
 const L: u64 = 500_000;
 const H: u64 = 2_000_000;
@@ -88,6 +88,42 @@ fn a_slot_without_a_picture_takes_nothing() {
     let divided = allocate(4_000_000, 4_000_000, 0, true, &demands);
     assert!(divided.slots.iter().all(|slot| matches!(slot, Allotted::UpTo(_))));
     assert_eq!(allocate(4_000_000, 4_000_000, 0, true, &[]).goal, None);
+}
+
+/// A small and a large picture, whole and thinned.
+fn thinnable(priority: u8, shown: Option<Version>) -> Demand {
+    let thin = |rank| Version { rank, up_to: Layer::BASE };
+    let candidates = [(thin(0), L * 3 / 5), (whole(0), L), (thin(2), H * 3 / 5), (whole(2), H)];
+    let candidates = candidates.map(|(version, rate)| Candidate { version, rate }).into_iter().collect();
+    Demand { priority, candidates, shown }
+}
+
+#[test]
+fn a_large_picture_is_thinned_before_it_makes_place_for_a_small_one() {
+    let thin = Version { rank: 2, up_to: Layer::BASE };
+    let given = |rate: u64, shown: Option<Version>| {
+        let Allocation { slots, goal, .. } = allocate(rate, rate, 0, true, &[thinnable(0, shown)]);
+        (slots[0], goal)
+    };
+    let goal_of = |rate: u64| Some((rate as f64 * 1.1) as u64);
+    assert_eq!(given(H * 7 / 10, Some(whole(2))), (Allotted::UpTo(thin), goal_of(H)));
+    assert_eq!(given(1_200_000, Some(whole(2))), (Allotted::UpTo(thin), goal_of(H)), "it stays while it fits");
+    assert_eq!(given(1_200_000, Some(whole(0))), (up_to(0), goal_of(1_200_000)), "and begins with a margin");
+    assert_eq!(given(H, Some(thin)), (Allotted::UpTo(thin), goal_of(H)), "as what is whole does");
+    assert_eq!(given(2_100_000, Some(thin)), (up_to(2), None));
+}
+
+#[test]
+fn small_pictures_are_thinned_before_any_pauses_and_whole_before_any_is_large() {
+    let wall: Vec<Demand> = (0..9).map(|n| thinnable(u8::from(n == 4), Some(whole(0)))).collect();
+    let given = |rate: u64| allocate(rate, rate, 0, true, &wall).slots;
+    let thin = |rank| Allotted::UpTo(Version { rank, up_to: Layer::BASE });
+    assert!(given(2_900_000).iter().all(|slot| *slot == thin(0) || *slot == up_to(0)));
+    assert_eq!(given(2_900_000)[4], up_to(0), "the first is whole");
+    assert!(given(2_000_000).contains(&Allotted::Paused));
+    assert_eq!(given(2_000_000)[4], thin(0));
+    assert!(given(5_100_000).iter().all(|slot| *slot == up_to(0)));
+    assert_eq!(given(5_500_000)[4], thin(2));
 }
 
 /// Two of each rank, the first of them thinned.

@@ -268,3 +268,53 @@ proptest! {
         }
     }
 }
+
+/// A run of packets of one layer; some of them come late, or never.
+fn layered() -> impl Strategy<Value = Vec<(Layer, u8)>> {
+    let layer = (0u8..4).prop_map(Layer::new);
+    let run = (layer, proptest::collection::vec(0u8..20, 1..6));
+    let runs = proptest::collection::vec(run, 1..60);
+    runs.prop_map(|runs| {
+        runs.into_iter().flat_map(|(layer, run)| run.into_iter().map(move |fate| (layer, fate))).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn up_to_each_layer_packets_are_numbered_in_order_and_found_by_their_numbers(packets in layered()) {
+        let mut ring = Ring::new(1 << 20);
+        let packets: Vec<(u64, Layer, u8)> =
+            packets.into_iter().enumerate().map(|(at, (layer, fate))| (100 + at as u64, layer, fate)).collect();
+        let in_order = packets.iter().filter(|(_, _, fate)| *fate > 3);
+        let late = packets.iter().filter(|(_, _, fate)| (2..=3).contains(fate)).rev();
+        let mut held = BTreeMap::new();
+        for (index, layer, _) in in_order.chain(late) {
+            let mut packet = Packet { layer: *layer, ..packet(*index, 10, false) };
+            if ring.insert(&mut packet) {
+                held.insert(*index, packet);
+            }
+        }
+        for up_to in Layer::ALL {
+            let counting: Vec<&Packet> = held.values().filter(|packet| packet.counts(up_to)).collect();
+            for pair in counting.windows(2) {
+                let between = |held: &&Packet| pair[0].index < held.index && held.index < pair[1].index;
+                let left_out = held.values().filter(between).count() as u64;
+                let missing = pair[1].index - pair[0].index - 1 - left_out;
+                let step = pair[1].number(up_to) - pair[0].number(up_to);
+                prop_assert_eq!(step, 1 + missing, "what is missing counts, and what is left out does not");
+            }
+            for packet in &counting {
+                prop_assert_eq!(ring.numbered(packet.number(up_to), up_to).map(|found| found.index), Some(packet.index));
+            }
+            let numbers: Vec<u64> = counting.iter().map(|packet| packet.number(up_to)).collect();
+            for number in 0..packets.len() as u64 + 200 {
+                let found = ring.numbered(number, up_to);
+                prop_assert_eq!(found.is_some(), numbers.contains(&number), "{}", number);
+            }
+            let shown = |packet: &&Packet| !packet.payload(up_to).is_empty();
+            prop_assert!(counting.into_iter().filter(shown).all(|packet| packet.layer <= up_to));
+        }
+    }
+}
