@@ -69,8 +69,8 @@ pub(crate) struct Camera {
     encodings: Vec<Encoding>,
     /// Frames so far.
     pub(crate) frame: u32,
-    /// No frame refers to every second one.
-    pub(crate) is_thinnable: bool,
+    /// Frames refer to every so many-th of them, and to no other.
+    pub(crate) referred: u32,
     /// Some packets come a frame later than they should, or never.
     pub(crate) is_uneven: bool,
     late: Vec<(Vec<u8>, u64)>,
@@ -95,7 +95,7 @@ impl Camera {
             is_sent: true,
         };
         let encodings = rids.iter().enumerate().map(encoding).collect();
-        Self { publisher, encodings, frame: 0, is_thinnable: false, is_uneven: false, late: Vec::new(), chance }
+        Self { publisher, encodings, frame: 0, referred: 1, is_uneven: false, late: Vec::new(), chance }
     }
 
     /// Sends an encoding, from a keyframe on, or no more.
@@ -109,16 +109,21 @@ impl Camera {
     /// Sends the next frame of each encoding, and now and then its clock.
     pub(crate) fn play(&mut self, net: &mut Net) {
         let (frame, time) = (self.frame, 1_000_000 + self.frame * FRAME as u32 * 90);
-        let late = std::mem::take(&mut self.late);
+        let mut late = std::mem::take(&mut self.late);
         for encoding in self.encodings.iter_mut().filter(|encoding| encoding.is_sent) {
             let is_key = frame % GOP == encoding.phase;
-            let is_disposable = self.is_thinnable && (frame + GOP - encoding.phase) % 2 == 1;
+            let is_disposable = !(frame + GOP - encoding.phase).is_multiple_of(self.referred);
             let small = encoding.rate / 8.0 * FRAME as f64 / 1000.0 * f64::from(GOP) / (f64::from(GOP - 1) + KEYFRAME);
             let size =
                 small * if is_key { KEYFRAME - 1.0 + 2.0 * self.chance.f64() } else { 0.6 + 0.8 * self.chance.f64() };
             let size = size as usize;
             let of = size.div_ceil(PACKET) as u16;
             for number in 0..of {
+                // Among the packets of the next frame.
+                let due = if number + 1 == of { std::mem::take(&mut late) } else { Vec::new() };
+                for (packet, sequence) in due {
+                    net.peer(self.publisher).send_rtp(&packet, sequence);
+                }
                 let len = (size - PACKET * usize::from(number)).min(PACKET);
                 let rid = encoding.rid.as_bytes()[0];
                 let payload = Part { is_key, is_disposable, rid, frame, number, of }.write(len);
@@ -136,9 +141,6 @@ impl Camera {
                 let report = rtcp::sender_report(Ssrc(encoding.ssrc), ClockPair { ntp, rtp: time }, 1, 1);
                 net.peer(self.publisher).send_rtcp(&report);
             }
-        }
-        for (packet, sequence) in late {
-            net.peer(self.publisher).send_rtp(&packet, sequence);
         }
         if frame.is_multiple_of(100) {
             net.peer(self.publisher).check();

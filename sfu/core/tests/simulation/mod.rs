@@ -96,16 +96,15 @@ pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_sil
     viewer.figures(net.now, began, carried(network, wishes, time), wait)
 }
 
-/// Watches cameras, of which no frame refers to every second one if they are thinnable; returns what was shown in each slot,
-/// and since when.
-pub(crate) fn play_thinnable(
+/// Watches cameras whose frames refer to every so many-th of them only; returns what was shown in each slot, and since when.
+pub(crate) fn play_referring(
     network: &Impairment,
     wishes: &[Wish],
     time: Duration,
-    is_thinnable: bool,
+    referred: u32,
 ) -> (Vec<Seen>, Instant) {
     let (mut net, viewer, began) = watch(network, wishes, time, |_, cameras| {
-        cameras.iter_mut().for_each(|camera| camera.is_thinnable = is_thinnable);
+        cameras.iter_mut().for_each(|camera| camera.referred = referred);
     });
     assert_eq!(net.peer(viewer.at).undecryptable, 0);
     (viewer.screens.into_iter().map(|screen| screen.seen).collect(), began)

@@ -3,11 +3,12 @@
 use crate::net::Net;
 use crate::net::peer::Packet;
 use crate::simulation::camera::Part;
-use crate::simulation::{ONE, Seen, WALL, network, play_thinnable};
+use crate::simulation::{ONE, Seen, WALL, network, play_referring};
 use crate::{REPORT, Stage, is_again};
 use loadtest::impairment::Impairment;
 use sfu_core::{Ssrc, rtcp};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A link that carries all, from 15 s on so many bit/s, and all again from 40 s on.
@@ -18,17 +19,16 @@ fn falls_to(rate: f64, seed: u64) -> Impairment {
     network
 }
 
-/// What is shown of a large picture that wants 2.1 Mbit/s when a link carries 70 % of that: frames and packets asked for,
-/// by seconds and encodings.
-fn shown(is_thinnable: bool, seed: u64) -> (Seen, impl Fn(&Seen, u8, std::ops::Range<u64>) -> Vec<Part>) {
-    let time = Duration::from_secs(100);
-    let (mut seen, began) = play_thinnable(&falls_to(1_480_000.0, seed), ONE, time, is_thinnable);
-    let select = move |seen: &Seen, rid: u8, seconds: std::ops::Range<u64>| {
-        let is_within = |at: std::time::Instant| seconds.contains(&(at - began).as_secs());
-        let frames = seen.frames.iter().filter(|(at, part)| is_within(*at) && part.rid == rid);
-        frames.map(|(_, part)| *part).collect()
-    };
-    (seen.remove(0), select)
+/// What is shown of a large picture that takes 2.1 Mbit/s when a link falls to `rate` bit/s, by the second, where frames refer
+/// to every so many-th of them only.
+fn shown(referred: u32, rate: f64, seed: u64) -> Vec<(u64, Part)> {
+    let (seen, began) = play_referring(&falls_to(rate, seed), ONE, Duration::from_secs(100), referred);
+    seen[0].frames.iter().map(|(at, part)| ((*at - began).as_secs(), *part)).collect()
+}
+
+/// How many frames of the large picture are shown in these seconds.
+fn large(shown: &[(u64, Part)], seconds: Range<u64>) -> u32 {
+    shown.iter().filter(|(second, part)| seconds.contains(second) && part.rid == b'h').count() as u32
 }
 
 /// Every frame has come to which it refers: the last before it that is no disposable one.
@@ -48,36 +48,54 @@ fn assert_decodable(frames: &[Part]) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures are printed")]
 fn a_link_that_carries_most_of_a_large_picture_shows_it_at_a_lower_frame_rate() {
-    let (mut thinned, mut small) = (0, 0);
-    for seed in 0..5 {
-        let (seen, select) = shown(true, seed);
-        assert_decodable(&seen.frames.iter().map(|(_, part)| *part).collect::<Vec<_>>());
-        thinned += select(&seen, b'h', 18..40).len();
-        let after = select(&seen, b'h', 90..100);
-        assert!(after.len() > 240, "whole again: {} frames, seed {seed}", after.len());
-        let (seen, select) = shown(false, seed);
-        small += select(&seen, b'h', 18..40).len();
+    for (share, rate, least) in [(70, 1_480_000.0, 500), (85, 1_800_000.0, 900)] {
+        let (mut thinned, mut whole, mut slow) = (0, 0, 0);
+        for seed in 0..5 {
+            let seen = shown(2, rate, seed);
+            assert_decodable(&seen.iter().map(|(_, part)| *part).collect::<Vec<_>>());
+            thinned += large(&seen, 18..40);
+            let after = large(&seen, 90..100);
+            assert!(after > 240, "whole again: {after} frames, seed {seed}");
+            whole += large(&shown(1, rate, seed), 18..40);
+            slow += large(&shown(10, rate, seed), 18..40);
+        }
+        // Of 275 for each seed.
+        println!("figure sim_thinned_{share}_large_pct {:.0} %", 100.0 * f64::from(thinned) / (5.0 * 275.0));
+        println!("figure sim_whole_{share}_large_pct {:.0} %", 100.0 * f64::from(whole) / (5.0 * 550.0));
+        assert!(thinned > least, "{thinned} frames of the large picture");
+        assert!(whole < 100, "without disposable frames it is the small one: {whole} frames of the large picture");
+        assert!(slow < 100, "so it is where 2.5 frames a second are left: {slow} frames of the large picture");
     }
-    // Of 275 in each.
-    assert!(thinned > 500, "{thinned} frames of the large picture");
-    assert!(small < 50, "without disposable frames it is the small one: {small} frames of the large picture");
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "figures are printed")]
 fn a_wall_goes_on_at_a_lower_frame_rate_where_slots_would_pause() {
-    let paused = |is_thinnable: bool| -> Duration {
-        let play = |seed| play_thinnable(&falls_to(4_000_000.0, seed), WALL, Duration::from_secs(60), is_thinnable).0;
-        (0..5).flat_map(play).map(|seen| seen.paused).sum()
+    let time = Duration::from_secs(60);
+    // And freezes, in percent of the time of all slots.
+    let paused = |referred: u32| {
+        let play = |seed| play_referring(&falls_to(4_000_000.0, seed), WALL, time, referred).0;
+        let seen: Vec<Seen> = (0..5).flat_map(play).collect();
+        let share = |part: fn(&Seen) -> Duration| {
+            100.0 * seen.iter().map(part).sum::<Duration>().as_secs_f64() / (time.as_secs_f64() * seen.len() as f64)
+        };
+        (share(|seen| seen.paused), share(|seen| seen.frozen))
     };
-    assert!(paused(false) > Duration::from_secs(200));
-    assert!(paused(true) < Duration::from_secs(20));
+    let (whole, thinned) = (paused(1), paused(2));
+    for (name, (paused, frozen)) in [("whole", whole), ("thinned", thinned)] {
+        println!("figure sim_{name}_wall_paused_pct {paused:.1} %");
+        println!("figure sim_{name}_wall_freeze_pct {frozen:.1} %");
+    }
+    assert!(whole.0 > 10.0 && thinned.0 < 1.0, "{whole:?}, {thinned:?}");
+    assert!(thinned.1 < 3.0, "{thinned:?}");
 }
 
 /// A viewer of a large picture that can be thinned, once that is known of it.
 fn stage(seed: u64) -> Stage {
     let mut stage = Stage::new(seed, ONE);
-    stage.cameras[0].is_thinnable = true;
+    stage.cameras[0].referred = 2;
     stage.run(9000);
     stage
 }
@@ -183,6 +201,7 @@ fn numbers_stay_true_whatever_a_camera_loses_and_whenever_it_is_thinned() {
         }
         let times = sent.values().map(|(time, _)| *time).collect::<Vec<_>>();
         assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "times go on, seed {seed}");
+        assert_eq!(stage.net.peer(stage.viewer).undecryptable, 0, "seed {seed}");
         thinned += stage.net.shards[0].counters().packets_thinned;
     }
     assert!(thinned > 1000 && empty > 100, "{thinned} packets were left out, {empty} went out empty");
