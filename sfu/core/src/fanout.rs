@@ -218,6 +218,7 @@ impl Outbound {
             if !packet.counts(source.up_to) {
                 continue;
             }
+            // Another selection goes on where a frame begins that both have, or that the new one is to leave out.
             if source.up_to != up_to {
                 let (number, other) = (packet.number(source.up_to), Source { up_to, ..source });
                 if rewriter.branch(other, number, packet.number(up_to), packet.time) {
@@ -228,7 +229,7 @@ impl Outbound {
                 }
             }
             let Some(place) = rewriter.place(packet.number(source.up_to), packet.time) else { continue };
-            let payload = packet.payload(source.up_to);
+            let payload = packet.shown(source.up_to);
             let header = self.header.size();
             let body_end = header + payload.len();
             let out = &mut arena.bytes[arena.used..][..body_end + sealer.tag_len()];

@@ -277,8 +277,8 @@ impl Packet {
         self.layer <= up_to || self.standing.is_late
     }
 
-    /// What of it is shown up to a layer: all or nothing.
-    pub fn payload(&self, up_to: Layer) -> &[u8] {
+    /// What of its payload is shown up to a layer: all or nothing.
+    pub fn shown(&self, up_to: Layer) -> &[u8] {
         if self.layer <= up_to { &self.payload } else { &[] }
     }
 }

@@ -100,10 +100,13 @@ fn the_layer_of_a_packet_by_itself() {
     }
 }
 
+/// Timestamp, marker and payload of a packet, and its layer.
+type Read<'a> = (u32, bool, &'a [u8], Layer);
+
 #[test]
 fn the_packets_of_a_frame_are_of_one_layer() {
     let (base, middle, top) = (Layer::BASE, Layer::new(1), Layer::TOP);
-    let table: &[(&str, &[(u32, bool, &[u8], Layer)])] = &[
+    let table: &[(&str, &[Read])] = &[
         (
             "prefix and fragments",
             &[

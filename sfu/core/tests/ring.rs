@@ -313,7 +313,7 @@ proptest! {
                 let found = ring.numbered(number, up_to);
                 prop_assert_eq!(found.is_some(), numbers.contains(&number), "{}", number);
             }
-            let shown = |packet: &&Packet| !packet.payload(up_to).is_empty();
+            let shown = |packet: &&Packet| !packet.shown(up_to).is_empty();
             prop_assert!(counting.into_iter().filter(shown).all(|packet| packet.layer <= up_to));
         }
     }

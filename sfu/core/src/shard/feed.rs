@@ -168,7 +168,7 @@ impl Shard {
         } else {
             self.set_feed(at, Feed::CatchingUp { next });
         }
-        let bits: usize = chunk.iter().map(|packet| 8 * packet.payload(up_to).len()).sum();
+        let bits: usize = chunk.iter().map(|packet| 8 * packet.shown(up_to).len()).sum();
         if let Some(viewer) = self.viewer(at.place).filter(|_| at.slot != SlotId::Audio) {
             viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
         }

@@ -142,7 +142,7 @@ impl Shard {
         }
         let held = self.encodings.get(encoding.place).filter(|e| e.at == encoding)?;
         let packet = held.ring.numbered(number, up_to)?;
-        let packet = Packet { payload: packet.payload.slice_ref(packet.payload(up_to)), ..packet.clone() };
+        let packet = Packet { payload: packet.payload.slice_ref(packet.shown(up_to)), ..packet.clone() };
         let time = times.map(packet.time);
         Some((packet, Place { sequence: u64::from(sequence), time }))
     }
