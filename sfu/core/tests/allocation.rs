@@ -128,7 +128,7 @@ fn small_pictures_are_thinned_before_any_pauses_and_whole_before_any_is_large() 
 
 /// Two of each rank, the first of them thinned.
 fn version(number: u8) -> Version {
-    Version { rank: number / 2, up_to: if number % 2 == 0 { Layer::BASE } else { Layer::TOP } }
+    Version { rank: number / 2, up_to: if number.is_multiple_of(2) { Layer::BASE } else { Layer::TOP } }
 }
 
 fn any_demand() -> impl Strategy<Value = Demand> {

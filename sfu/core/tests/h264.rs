@@ -106,7 +106,7 @@ type Read<'a> = (u32, bool, &'a [u8], Layer);
 #[test]
 fn the_packets_of_a_frame_are_of_one_layer() {
     let (base, middle, top) = (Layer::BASE, Layer::new(1), Layer::TOP);
-    let table: &[(&str, &[Read])] = &[
+    let table: &[(&str, &[Read<'_>])] = &[
         (
             "prefix and fragments",
             &[

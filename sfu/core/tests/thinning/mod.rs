@@ -48,7 +48,6 @@ fn assert_decodable(frames: &[Part]) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures are printed")]
 fn a_link_that_carries_most_of_a_large_picture_shows_it_at_a_lower_frame_rate() {
     for (share, rate, least) in [(70, 1_480_000.0, 500), (85, 1_800_000.0, 900)] {
         let (mut thinned, mut whole, mut slow) = (0, 0, 0);
@@ -71,7 +70,6 @@ fn a_link_that_carries_most_of_a_large_picture_shows_it_at_a_lower_frame_rate() 
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures are printed")]
 fn a_wall_goes_on_at_a_lower_frame_rate_where_slots_would_pause() {
     let time = Duration::from_secs(60);
     // And freezes, in percent of the time of all slots.
