@@ -1,8 +1,9 @@
-//! H.264 RTP payloads: a group of pictures starts exactly where a whole unit says so.
+//! H.264 RTP payloads: a group of pictures starts exactly where a whole unit says so, and that is never left out.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sfu_core::h264::{Start, start};
+use sfu_core::Layer;
+use sfu_core::h264::{Layers, Start, start};
 
 fuzz_target!(|payload: &[u8]| {
     let kinds = units(payload);
@@ -14,6 +15,8 @@ fuzz_target!(|payload: &[u8]| {
         Start::Other
     };
     assert_eq!(start(payload), expected, "{kinds:?}");
+    let layer = Layers::default().read(0, false, payload);
+    assert!(expected == Start::Other || layer == Layer::BASE, "{kinds:?}");
 });
 
 /// Types of the NAL units that begin in a payload (RFC 6184, sections 5.6 to 5.8).

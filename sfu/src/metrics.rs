@@ -37,7 +37,7 @@ type Read = fn(&Figures) -> u64;
 /// Name, help, and where the figure is.
 type Reading = (&'static str, &'static str, Read);
 
-const COUNTERS: [Reading; 22] = [
+const COUNTERS: [Reading; 23] = [
     ("sunroom_sfu_packets_received_total", "RTP packets from publishers.", |f| f.core.packets_in),
     ("sunroom_sfu_packets_sent_total", "RTP packets to viewers, without retransmissions.", |f| f.core.packets_out),
     ("sunroom_sfu_trains_sent_total", "Trains of packets sealed for viewers.", |f| f.core.trains_out),
@@ -56,6 +56,9 @@ const COUNTERS: [Reading; 22] = [
     ("sunroom_sfu_nacks_sent_total", "Packets that publishers were asked for again.", |f| f.core.nacks_out),
     ("sunroom_sfu_keyframe_requests_received_total", "Keyframe requests of viewers.", |f| f.core.keyframe_requests_in),
     ("sunroom_sfu_keyframe_requests_sent_total", "Keyframe requests to publishers.", |f| f.core.keyframe_requests_out),
+    ("sunroom_sfu_packets_thinned_total", "Packets of disposable frames that were left out for small networks.", |f| {
+        f.core.packets_thinned
+    }),
     ("sunroom_sfu_joins_cached_total", "Joins that began with a cached GOP.", |f| f.core.joins_cached),
     ("sunroom_sfu_joins_waiting_total", "Joins that had to wait for a keyframe.", |f| f.core.joins_waiting),
     ("sunroom_sfu_refused_stun_total", "STUN messages that proved nothing.", |f| f.core.refused_stun),

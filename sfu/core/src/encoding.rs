@@ -1,9 +1,10 @@
 //! One encoding of one camera on one shard: its packets, who gets them, and who wants them.
 
 use crate::fanout::OVERHEAD;
+use crate::h264::Layers;
 use crate::keyframe::Arbiter;
 use crate::ring::Ring;
-use crate::types::{Clock, EncodingId, Packet, ShardId, Track};
+use crate::types::{Clock, Codec, EncodingId, Layer, Packet, ShardId, Track};
 use crate::viewer::SlotAt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,12 +27,24 @@ const LEAST_SPAN: Duration = Duration::from_millis(900);
 /// ... and over no more.
 const MOST_SPAN: Duration = Duration::from_secs(5);
 
+/// What is shown up to a layer has to take this part at most of what is shown up to the next ...
+const LEAST_SPARED: f64 = 0.9;
+/// ... and so many frames a second at least: with fewer, a smaller picture shows better what happens.
+const LEAST_FRAMES: f64 = 5.0;
+
 /// An encoding's place among the encodings. A place is given to another one after its encoding is gone: the number tells
 /// what a slot was once shown from what is there now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct EncodingAt {
     pub(crate) place: usize,
     pub(crate) number: u64,
+}
+
+/// What a slot is shown of an encoding: what counts up to a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Source {
+    pub(crate) encoding: EncodingAt,
+    pub(crate) up_to: Layer,
 }
 
 /// See the module.
@@ -43,6 +56,8 @@ pub(crate) struct Encoding {
     filled: Option<Instant>,
     /// When its stream began, after nothing or a pause.
     began: Option<Instant>,
+    /// At the origin: tells the temporal layers of its pictures.
+    pub(crate) layers: Layers,
     pace: Pace,
     /// When packets of it last did not come in order.
     holed: Option<Instant>,
@@ -78,6 +93,7 @@ impl Encoding {
             ring: Ring::new(max_bytes),
             filled: None,
             began: None,
+            layers: Layers::default(),
             pace: Pace::default(),
             holed: None,
             restarted: None,
@@ -107,9 +123,9 @@ impl Encoding {
     }
 
     /// Stores a packet for passing on. True when the frame is complete or enough has gathered.
-    pub(crate) fn gather(&mut self, now: Instant, packet: Packet) -> bool {
+    pub(crate) fn gather(&mut self, now: Instant, mut packet: Packet) -> bool {
         let is_next = self.filled.is_none() || packet.index <= self.ring.end();
-        if !self.ring.insert(&packet) {
+        if !self.ring.insert(&mut packet) {
             return false;
         }
         if !is_next {
@@ -141,12 +157,27 @@ impl Encoding {
         packets
     }
 
-    /// What it takes of a viewer's network, in bit/s; what is usual of its size before it was measured.
-    pub(crate) fn rate(&self) -> u64 {
-        self.pace.rate().unwrap_or(match self.id.track {
+    /// What it takes of a viewer's network up to a layer, in bit/s; what is usual of its size before it was measured.
+    pub(crate) fn rate(&self, up_to: Layer) -> u64 {
+        self.pace.taken().map(|taken| taken[up_to.place()].rate).unwrap_or(match self.id.track {
             Track::Audio => 80_000,
             Track::Video(rid) => [500_000, 1_000_000, 2_000_000][usize::from(rid.rank()).min(2)],
         })
+    }
+
+    /// The layers up to which it is worth showing, the top one last. That up to which it is shown stays one.
+    pub(crate) fn choices(&self, shown: Layer) -> impl Iterator<Item = Layer> {
+        let is_worth = move |up_to: &Layer| {
+            let Some((taken, above)) = self.pace.taken().and_then(|taken| {
+                let place = up_to.place();
+                Some((taken[place], taken.get(place + 1)?.rate))
+            }) else {
+                return *up_to == Layer::TOP;
+            };
+            let is_spared = taken.rate as f64 <= LEAST_SPARED * above as f64;
+            taken.frames >= LEAST_FRAMES && (is_spared || *up_to == shown)
+        };
+        Layer::ALL.into_iter().filter(is_worth)
     }
 
     /// Whether what comes is what is: a stream that begins sends what its publisher had cached.
@@ -180,39 +211,78 @@ impl Encoding {
     }
 }
 
+/// What a stream takes up to a layer.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    /// In bit/s.
+    rate: u64,
+    /// In a second.
+    frames: f64,
+}
+
+/// What came up to a layer.
+#[derive(Clone, Copy, Default)]
+struct Came {
+    bytes: u64,
+    frames: u32,
+}
+
 /// What a stream takes, by its own clock: what comes as a burst counts for the time that it shows.
 #[derive(Default)]
 struct Pace {
     /// Timestamp of the first packet that is counted.
     since: Option<u32>,
-    bytes: u64,
-    /// Of the GOPs that are complete, and of the first one so far; in bit/s.
-    rate: Option<u64>,
-    so_far: Option<u64>,
+    came: [Came; Layer::COUNT],
+    /// Of the GOPs that are complete, and of the first one so far.
+    taken: Option<[Taken; Layer::COUNT]>,
+    so_far: Option<[Taken; Layer::COUNT]>,
 }
 
 impl Pace {
     /// By what has come of its first GOP where none is complete.
-    fn rate(&self) -> Option<u64> {
-        self.rate.or(self.so_far)
+    fn taken(&self) -> Option<&[Taken; Layer::COUNT]> {
+        self.taken.as_ref().or(self.so_far.as_ref())
     }
 
     fn add(&mut self, packet: &Packet) {
         let elapsed = packet.time.wrapping_sub(*self.since.get_or_insert(packet.time));
         let (least, most) = (packet.codec.ticks(LEAST_SPAN), packet.codec.ticks(MOST_SPAN));
-        let rate = |bytes: u64| (8 * u64::from(packet.codec.clock_rate())).saturating_mul(bytes) / u64::from(elapsed);
         if elapsed > 2 * most {
             // A late packet, or a clock that was set.
             if elapsed < 1 << 31 || 0u32.wrapping_sub(elapsed) > most {
-                (self.since, self.bytes) = (Some(packet.time), 0);
+                self.begin(packet.time);
             }
         } else if elapsed >= most || (packet.starts_gop && elapsed >= least) {
-            let now = rate(self.bytes);
-            self.rate = Some(self.rate.map_or(now, |before| (before + now) / 2));
-            (self.since, self.bytes) = (Some(packet.time), 0);
-        } else if elapsed >= least && self.rate.is_none() {
-            self.so_far = Some(rate(self.bytes));
+            let now = self.came.map(|came| came.over(elapsed, packet.codec));
+            self.taken = Some(self.taken.map_or(now, |before| std::array::from_fn(|at| before[at].mean(now[at]))));
+            self.begin(packet.time);
+        } else if elapsed >= least && self.taken.is_none() {
+            self.so_far = Some(self.came.map(|came| came.over(elapsed, packet.codec)));
         }
-        self.bytes += packet.payload.len() as u64 + OVERHEAD;
+        for came in &mut self.came[packet.layer.place()..] {
+            came.bytes += packet.payload.len() as u64 + OVERHEAD;
+            came.frames += u32::from(packet.marker);
+        }
+    }
+
+    fn begin(&mut self, time: u32) {
+        (self.since, self.came) = (Some(time), Default::default());
+    }
+}
+
+impl Came {
+    /// What it takes when it came within so many ticks of a codec's clock.
+    fn over(self, ticks: u32, codec: Codec) -> Taken {
+        let clock = codec.clock_rate();
+        Taken {
+            rate: (8 * u64::from(clock)).saturating_mul(self.bytes) / u64::from(ticks),
+            frames: f64::from(self.frames) * f64::from(clock) / f64::from(ticks),
+        }
+    }
+}
+
+impl Taken {
+    fn mean(self, other: Self) -> Self {
+        Self { rate: (self.rate + other.rate) / 2, frames: (self.frames + other.frames) / 2.0 }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Invariant: the packets of a train are equally long, but the last may be shorter (what UDP GSO needs).
 
+use crate::encoding::Source;
 use crate::rewrite::{Place, Rewriter};
 use crate::rtp::{Fields, HeaderTemplate, ViewerExtensions};
 use crate::sdp::{AudioMedia, AudioTypes, SlotMedia};
 use crate::srtp::{MAX_TAG, Sealer};
-use crate::{Codec, Packet, Ssrc, TransportAddress};
+use crate::{Codec, Layer, Packet, Ssrc, TransportAddress};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -94,7 +95,11 @@ pub(crate) fn runs(packets: &[Packet]) -> Vec<Run> {
     for at in 1..=packets.len() {
         let ends = packets.get(at).is_none_or(|next| {
             let length = |i: usize| packets[i].payload.len();
-            at - start == MAX_TRAIN || length(at - 1) < length(start) || next.payload.len() > length(start)
+            at - start == MAX_TRAIN
+                || length(at - 1) < length(start)
+                || next.payload.len() > length(start)
+                || may_be_empty(&packets[at - 1])
+                || may_be_empty(next)
         });
         if ends {
             runs.push(Run { range: start..at, room: room_for(&packets[start..at]) });
@@ -102,6 +107,11 @@ pub(crate) fn runs(packets: &[Packet]) -> Vec<Run> {
         }
     }
     runs
+}
+
+/// Whether an empty packet goes out in its place to some viewers.
+fn may_be_empty(packet: &Packet) -> bool {
+    packet.standing.is_late && packet.layer > Layer::BASE
 }
 
 /// What a viewer gets in one slot: a stream, and one for its retransmissions.
@@ -190,21 +200,38 @@ impl Outbound {
         headers.for_each(|header| header.set_playout_delay(least, most));
     }
 
-    /// Seals a run of packets as one train; `None` when none of them is for this viewer.
-    pub(crate) fn seal<S: Copy + PartialEq>(
+    /// Seals a run of packets as one train, from the next frame on those `up_to` a layer; `None` when none of them is for
+    /// this viewer.
+    pub(crate) fn seal(
         &mut self,
         packets: &[Packet],
-        rewriter: &mut Rewriter<S>,
+        rewriter: &mut Rewriter<Source>,
+        up_to: Layer,
         way: Way<'_>,
     ) -> Option<Train> {
         let Way { to, send_time, sealer, arena } = way;
         let start = arena.used;
+        let mut source = rewriter.source()?;
         let mut segment = 0;
         for packet in packets {
             let Some(payload_type) = self.types.of(packet.codec) else { continue };
-            let Some(place) = rewriter.place(packet.index, packet.time) else { continue };
+            if !packet.counts(source.up_to) {
+                continue;
+            }
+            // Another selection goes on where a frame begins that both have, or that the new one is to leave out.
+            if source.up_to != up_to {
+                let (number, other) = (packet.number(source.up_to), Source { up_to, ..source });
+                if rewriter.branch(other, number, packet.number(up_to), packet.time) {
+                    source = other;
+                    if !packet.counts(up_to) {
+                        continue;
+                    }
+                }
+            }
+            let Some(place) = rewriter.place(packet.number(source.up_to), packet.time) else { continue };
+            let payload = packet.shown(source.up_to);
             let header = self.header.size();
-            let body_end = header + packet.payload.len();
+            let body_end = header + payload.len();
             let out = &mut arena.bytes[arena.used..][..body_end + sealer.tag_len()];
             let fields = Fields {
                 payload_type,
@@ -214,13 +241,13 @@ impl Outbound {
                 send_time,
             };
             self.header.write(out, fields);
-            out[header..body_end].copy_from_slice(&packet.payload);
+            out[header..body_end].copy_from_slice(payload);
             sealer.seal(out, header, self.header.ssrc(), place.sequence);
             let len = out.len();
             arena.used += len;
             segment = if segment == 0 { len } else { segment };
             self.packets += 1;
-            self.octets += packet.payload.len() as u64;
+            self.octets += payload.len() as u64;
         }
         (segment > 0).then_some(Train { to, bytes: start..arena.used, segment })
     }

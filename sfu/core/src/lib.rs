@@ -33,6 +33,6 @@ mod viewer;
 pub use fanout::{Arena, MAX_TRAIN, Train};
 pub use shard::{Change, Config, Counters, Ended, Input, NewPeer, NewRole, Notice, Output, Shard, ShardMessage};
 pub use types::{
-    CameraKey, Clock, ClockPair, Codec, EncodingId, Packet, PeerId, Rid, ShardId, SlotId, SlotState, Ssrc,
-    Subscription, Track, Transport, TransportAddress,
+    CameraKey, Clock, ClockPair, Codec, EncodingId, Layer, Packet, PeerId, Rid, ShardId, SlotId, SlotState, Ssrc,
+    Standing, Subscription, Track, Transport, TransportAddress,
 };

@@ -98,8 +98,23 @@ impl<S: Copy + PartialEq> Rewriter<S> {
     /// squeezed, where the time does not suffice.
     pub fn start(&mut self, source: S, index: u64, time: u32, newest: u32, elapsed: u32) {
         let times = self.last_time.map_or(Times::UNCHANGED, |last| Times::after(last, time, newest, elapsed.max(1)));
-        let first_sequence = self.next_sequence;
-        let segment = Segment { source, first_index: index, first_sequence, times };
+        self.begin(source, index, times);
+    }
+
+    /// Goes on with another selection of the same packets, from one of them on: its index is `index` so far and `other`
+    /// there. True where the seam is none: it is the very next packet, and begins a frame.
+    pub fn branch(&mut self, source: S, index: u64, other: u64, time: u32) -> bool {
+        let Some(Segment { first_index, first_sequence, times, .. }) = self.present else { return false };
+        let sequence = index.checked_sub(first_index).map(|ahead| first_sequence + ahead);
+        let is_seamless = sequence == Some(self.next_sequence) && self.last_time != Some(times.map(time));
+        if is_seamless {
+            self.begin(source, other, times);
+        }
+        is_seamless
+    }
+
+    fn begin(&mut self, source: S, first_index: u64, times: Times) {
+        let segment = Segment { source, first_index, first_sequence: self.next_sequence, times };
         if let Some(before) = self.present.replace(segment) {
             if self.earlier.len() == REMEMBERED {
                 self.earlier.remove(0);

@@ -208,6 +208,31 @@ pub enum SlotState {
     Paused,
 }
 
+/// A temporal layer: what is shown up to one of them stays decodable without those above, at a lower frame rate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Layer(u8);
+
+impl Layer {
+    /// What no layer can do without.
+    pub const BASE: Self = Self(0);
+    /// Shown up to it, an encoding is whole. What no other frame refers to is of this layer.
+    pub const TOP: Self = Self(2);
+    /// How many there are.
+    pub const COUNT: usize = 3;
+    /// Each, the base first.
+    pub const ALL: [Self; Self::COUNT] = [Self(0), Self(1), Self(2)];
+
+    /// That of a `temporal_id`: those from 2 on are left out together.
+    pub fn new(temporal_id: u8) -> Self {
+        Self(temporal_id).min(Self::TOP)
+    }
+
+    /// Its place in an array of [`Self::COUNT`].
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// One RTP packet of an encoding, as every shard stores it.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -221,8 +246,41 @@ pub struct Packet {
     pub starts_gop: bool,
     /// How the payload is coded.
     pub codec: Codec,
+    /// Temporal layer.
+    pub layer: Layer,
     /// RTP payload, decrypted, without padding.
     pub payload: Bytes,
+    /// Where it stands among those up to each layer: the ring's to say.
+    pub standing: Standing,
+}
+
+/// Where a packet stands in an encoding of which the layers above one are left out.
+///
+/// A packet that is missing counts in every layer, for nobody knows which it is of. It counts when it comes late, too: where
+/// its layer is left out, an empty packet goes out in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// How many packets count before it, for each layer below the top.
+    pub before: [u64; Layer::COUNT - 1],
+    /// It came after packets that follow it.
+    pub is_late: bool,
+}
+
+impl Packet {
+    /// Its place in the order of what counts up to a layer; that of the next one, where it does not count itself.
+    pub fn number(&self, up_to: Layer) -> u64 {
+        self.standing.before.get(up_to.place()).copied().unwrap_or(self.index)
+    }
+
+    /// Whether it has a place there.
+    pub fn counts(&self, up_to: Layer) -> bool {
+        self.layer <= up_to || self.standing.is_late
+    }
+
+    /// What of its payload is shown up to a layer: all or nothing.
+    pub fn shown(&self, up_to: Layer) -> &[u8] {
+        if self.layer <= up_to { &self.payload } else { &[] }
+    }
 }
 
 /// A publisher's sender report: which RTP time its wall clock showed when (RFC 3550, section 6.4.1).

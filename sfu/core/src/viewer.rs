@@ -1,8 +1,8 @@
 //! A viewer: its slots, what each is to show, what it is shown now, and its stream.
 
-use crate::allocation::Allotted;
+use crate::allocation::{Allotted, Version};
 use crate::bandwidth::Bandwidth;
-use crate::encoding::EncodingAt;
+use crate::encoding::Source;
 use crate::fanout::Outbound;
 use crate::path::{Path, SentReports};
 use crate::rewrite::Rewriter;
@@ -90,7 +90,7 @@ pub(crate) struct Slot {
     /// Slot of the encoding that takes over with its next keyframe.
     pub(crate) coming: Option<usize>,
     pub(crate) feed: Feed,
-    pub(crate) rewriter: Rewriter<EncodingAt>,
+    pub(crate) rewriter: Rewriter<Source>,
     pub(crate) out: Outbound,
     pub(crate) last_sent: Option<Instant>,
     /// Something has left since the feed began.
@@ -248,7 +248,7 @@ impl Slot {
     fn new(now: Instant, out: Outbound, first_sequence: u16) -> Self {
         Self {
             wish: None,
-            allotted: Allotted::UpTo(u8::MAX),
+            allotted: Allotted::UpTo(Version::BEST),
             watching: None,
             coming: None,
             feed: Feed::Idle,
@@ -265,10 +265,10 @@ impl Slot {
         }
     }
 
-    /// Begins to show `encoding` from its packet `first` on, whose newest has the time `newest`.
-    pub(crate) fn start(&mut self, now: Instant, encoding: EncodingAt, first: &Packet, newest: u32) {
+    /// Begins to show `source` from its packet `first` on, whose newest has the time `newest`.
+    pub(crate) fn start(&mut self, now: Instant, source: Source, first: &Packet, newest: u32) {
         let idle = self.last_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.rewriter.start(encoding, first.index, first.time, newest, first.codec.ticks(idle));
+        self.rewriter.start(source, first.number(source.up_to), first.time, newest, first.codec.ticks(idle));
         self.has_sent = false;
     }
 

@@ -2,6 +2,7 @@
 
 mod net;
 mod simulation;
+mod thinning;
 
 use net::peer::Packet;
 use net::streams::Stream;

@@ -183,6 +183,32 @@ fn a_source_that_was_begun_but_showed_nothing_takes_no_numbers() {
     assert_eq!(rewriter.resolve(11).map(|(s, i, _)| (s, i)), Some(('c', 7)));
 }
 
+#[test]
+fn another_selection_goes_on_without_a_seam_from_a_frame_that_comes_next() {
+    let mut rewriter = Rewriter::new(10);
+    rewriter.start('a', 100, 0, 0, 0);
+    assert!(!rewriter.branch('b', 99, 5, 0), "what lies before the source");
+    for (index, time) in [(100, 0), (101, 0), (103, FRAME)] {
+        rewriter.place(index, time);
+    }
+    for (what, index, time) in [
+        ("a late packet", 102, 0),
+        ("one of a frame that has begun", 104, FRAME),
+        ("one after a packet that is missing", 105, 2 * FRAME),
+    ] {
+        assert!(!rewriter.branch('b', index, 50, time), "{what}");
+        assert_eq!(rewriter.source(), Some('a'));
+    }
+    assert!(rewriter.branch('b', 104, 50, 2 * FRAME));
+    assert_eq!(rewriter.place(50, 2 * FRAME), place(14, 2 * FRAME));
+    assert_eq!(rewriter.place(51, 3 * FRAME), place(15, 3 * FRAME));
+    assert_eq!(rewriter.place(49, FRAME), None, "it is the other selection's");
+    let resolved = |sequence| rewriter.resolve(sequence).map(|(source, index, times)| (source, index, times.map(7)));
+    assert_eq!(resolved(12), Some(('a', 102, 7)));
+    assert_eq!(resolved(14), Some(('b', 50, 7)));
+    assert!(!Rewriter::new(1).branch('b', 1, 1, 1), "before the first source");
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Switch { source: usize, skip: u64, elapsed: u32 },

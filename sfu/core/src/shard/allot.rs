@@ -1,8 +1,8 @@
 //! What a viewer's network carries, and what its slots get of it: dividing, probing.
 
 use super::Shard;
-use crate::allocation::{self, Allotted, Candidate, Demand};
-use crate::types::{SlotId, Track};
+use crate::allocation::{self, Allotted, Candidate, Demand, Version};
+use crate::types::{Layer, SlotId, Track};
 use crate::viewer::{Feed, Slot, SlotAt};
 use smallvec::SmallVec;
 
@@ -13,7 +13,10 @@ impl Shard {
     /// Divides what a viewer's network carries between its slots anew.
     pub(super) fn allot(&mut self, place: u32) {
         let Some(Some(viewer)) = self.viewers.get(place as usize) else { return };
-        let sound = viewer.slot(SlotId::Audio).and_then(|slot| slot.watching).map_or(0, |at| self.encodings[at].rate());
+        let sound = viewer
+            .slot(SlotId::Audio)
+            .and_then(|slot| slot.watching)
+            .map_or(0, |at| self.encodings[at].rate(Layer::TOP));
         let demands: SmallVec<[Demand; 9]> = viewer.videos().iter().map(|slot| self.demand(slot)).collect();
         let bandwidth = &viewer.bandwidth;
         let (rate, kept) = (bandwidth.rate(), bandwidth.benefit_of_doubt(self.now));
@@ -51,15 +54,20 @@ impl Shard {
         });
         // What is awaited in vain takes nothing from others.
         let is_silent = |at: usize| slot.watching == Some(at) && self.is_silent(slot, at);
-        let candidate = |at: usize| {
-            let rate = if is_silent(at) { 0 } else { self.encodings[at].rate() };
-            Candidate { rank: self.encodings[at].id.track.rank(), rate }
+        let version = |rank: u8| Version { rank, up_to: slot.allotted.up_to(rank) };
+        let versions = |at: usize| {
+            let (encoding, is_silent) = (&self.encodings[at], is_silent(at));
+            let rank = encoding.id.track.rank();
+            encoding.choices(version(rank).up_to).map(move |up_to| {
+                let rate = if is_silent { 0 } else { encoding.rate(up_to) };
+                Candidate { version: Version { rank, up_to }, rate }
+            })
         };
-        let mut candidates: SmallVec<[Candidate; 3]> = wished.map(candidate).collect();
-        candidates.sort_by_key(|candidate| candidate.rank);
+        let mut candidates: SmallVec<[Candidate; 4]> = wished.flat_map(versions).collect();
+        candidates.sort_by_key(|candidate| candidate.version);
         let is_wished = |at: &usize| slot.wish.is_some_and(|wish| wish.camera == self.encodings[*at].id.camera);
         let watched = slot.watching.into_iter().chain(slot.coming).filter(is_wished);
-        let shown = watched.map(|at| self.encodings[at].id.track.rank()).max();
+        let shown = watched.map(|at| version(self.encodings[at].id.track.rank())).max();
         Demand { priority: slot.wish.map_or(0, |wish| wish.priority), candidates, shown }
     }
 
@@ -111,6 +119,14 @@ impl Shard {
 impl Allotted {
     /// Whether an encoding of this rank may be shown.
     pub(super) fn covers(self, rank: u8) -> bool {
-        matches!(self, Self::UpTo(most) if rank <= most)
+        matches!(self, Self::UpTo(most) if rank <= most.rank)
+    }
+
+    /// The layer up to which an encoding of this rank is shown: smaller ones than the largest are whole.
+    pub(crate) fn up_to(self, rank: u8) -> Layer {
+        match self {
+            Self::UpTo(most) if rank == most.rank => most.up_to,
+            _ => Layer::TOP,
+        }
     }
 }

@@ -236,6 +236,7 @@ pub struct Counters {
     pub packets_out: u64,
     pub trains_out: u64,
     pub trains_late: u64,
+    pub packets_thinned: u64,
     pub retransmissions: u64,
     pub nacks_in: u64,
     pub nacks_unanswered: u64,

@@ -4,7 +4,7 @@ use super::backlog::Next;
 use super::{Output, Shard};
 use crate::fanout::{Arena, Train, Way, room_for};
 use crate::srtp::Sealer;
-use crate::types::TransportAddress;
+use crate::types::{Layer, TransportAddress};
 use crate::viewer::{Slot, SlotAt, Viewer};
 
 /// What one step led to.
@@ -59,16 +59,20 @@ impl Shard {
             Next::Datagram { to, bytes } => Step::Train(arena.put(to, bytes)),
             Next::Media { encoding, slot: at, packets, .. } => {
                 let shows = |(_, _, slot): &(_, _, &mut Slot)| {
-                    slot.rewriter.source().is_some_and(|source| source.place == encoding)
+                    slot.rewriter.source().is_some_and(|source| source.encoding.place == encoding)
                 };
                 let Some((to, sealer, slot)) = outward(viewers, at).filter(shows) else { return Some(Step::Nothing) };
                 let before = slot.out.packets;
                 let way = Way { to, send_time, sealer, arena };
-                let Some(train) = slot.out.seal(packets, &mut slot.rewriter, way) else {
-                    return Some(Step::Nothing);
-                };
+                let up_to = slot.allotted.up_to(self.encodings[encoding].id.track.rank());
+                let train = slot.out.seal(packets, &mut slot.rewriter, up_to, way);
+                let sealed = slot.out.packets - before;
+                if up_to < Layer::TOP {
+                    self.counters.packets_thinned += packets.len() as u64 - sealed;
+                }
+                let Some(train) = train else { return Some(Step::Nothing) };
                 slot.last_sent = Some(now);
-                self.counters.packets_out += slot.out.packets - before;
+                self.counters.packets_out += sealed;
                 self.counters.trains_out += 1;
                 match std::mem::replace(&mut slot.has_sent, true) {
                     true => Step::Train(train),

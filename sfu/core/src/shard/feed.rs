@@ -5,7 +5,8 @@
 
 use super::{Notice, Shard, ShardMessage};
 use crate::allocation::Allotted;
-use crate::types::{Packet, SlotId, SlotState};
+use crate::encoding::Source;
+use crate::types::{Layer, Packet, SlotId, SlotState};
 use crate::viewer::{Feed, Slot, SlotAt, Viewer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +48,13 @@ impl Shard {
     fn begin(&mut self, at: SlotAt, encoding: usize) -> bool {
         let now = self.now;
         let held = &self.encodings[encoding];
-        let source = held.at;
+        let (place, rank) = (held.at, held.id.track.rank());
         let Some(first) = held.cached_gop(now).cloned() else { return false };
         // What the end of the burst maps to: the newest packet that belongs to it.
         let newest = held.ring.range(first.index, held.passed_on).last().map_or(first.time, |p| p.time);
         self.backlog.withdraw(at, encoding);
         if let Some(slot) = self.slot(at) {
+            let source = Source { encoding: place, up_to: slot.allotted.up_to(rank) };
             slot.start(now, source, &first, newest);
         }
         self.set_feed(at, Feed::CatchingUp { next: first.index });
@@ -104,18 +106,24 @@ impl Shard {
     }
 
     /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets.
-    fn pace(&self, viewer: &Viewer, encoding: usize) -> (f64, usize) {
-        let (rate, needed) = (viewer.bandwidth.rate(), self.encodings[encoding].rate());
+    fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, usize) {
+        let taken = |slot: &Slot, encoding: usize| self.encodings[encoding].rate(self.up_to(slot, encoding));
+        let (rate, needed) = (viewer.bandwidth.rate(), viewer.slot(at.slot).map_or(0, |slot| taken(slot, encoding)));
         if !viewer.is_tight() {
             return (rate.max(needed) as f64 * SPARE, BURST_PACKETS);
         }
-        let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live).filter_map(|slot| slot.watching);
-        let left = rate.saturating_sub(live.map(|at| self.encodings[at].rate()).sum());
+        let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live);
+        let left = rate.saturating_sub(live.filter_map(|slot| Some(taken(slot, slot.watching?))).sum());
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
         let is_sure = viewer.bandwidth.benefit_of_doubt(self.now) == rate;
         let pace =
             if is_sure && left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
         (pace.max(LEAST_PACE), TIGHT_PACKETS)
+    }
+
+    /// The layer up to which a slot is shown an encoding.
+    fn up_to(&self, slot: &Slot, encoding: usize) -> Layer {
+        slot.allotted.up_to(self.encodings[encoding].id.track.rank())
     }
 
     /// Whether a slot is to get the next chunk of an encoding's burst, and its viewer's network is ready for it; sound is
@@ -140,8 +148,12 @@ impl Shard {
             return true;
         }
         let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
-        let (pace, most) = self.pace(viewer, encoding);
-        let Some(Feed::CatchingUp { next }) = self.slot(at).map(|slot| slot.feed) else { return false };
+        let (pace, most) = self.pace(viewer, at, encoding);
+        let Some((Feed::CatchingUp { next }, up_to)) =
+            viewer.slot(at.slot).map(|slot| (slot.feed, self.up_to(slot, encoding)))
+        else {
+            return false;
+        };
         // A burst may take so long that a later GOP has come, and what is next is held no more.
         if next < self.encodings[encoding].ring.begin() && self.begin(at, encoding) {
             return true;
@@ -156,7 +168,7 @@ impl Shard {
         } else {
             self.set_feed(at, Feed::CatchingUp { next });
         }
-        let bits: usize = chunk.iter().map(|packet| 8 * packet.payload.len()).sum();
+        let bits: usize = chunk.iter().map(|packet| 8 * packet.shown(up_to).len()).sum();
         if let Some(viewer) = self.viewer(at.place).filter(|_| at.slot != SlotId::Audio) {
             viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
         }

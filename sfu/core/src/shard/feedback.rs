@@ -1,6 +1,7 @@
 //! From viewers: retransmissions, keyframe requests, how they receive; to viewers: sender reports.
 
 use super::Shard;
+use crate::encoding::Source;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
 use crate::types::{ClockPair, Packet, SlotId, Ssrc};
@@ -135,11 +136,13 @@ impl Shard {
     pub(super) fn sent(&self, at: SlotAt, sequence: u16) -> Option<(Packet, Place)> {
         let viewer = self.viewers.get(at.place as usize)?.as_ref()?;
         let rewriter = &viewer.slot(at.slot)?.rewriter;
-        let (source, index, times) = rewriter.resolve(sequence)?;
-        if viewer.is_tight() && rewriter.source() != Some(source) {
+        let (Source { encoding, up_to }, number, times) = rewriter.resolve(sequence)?;
+        if viewer.is_tight() && rewriter.source().is_none_or(|present| present.encoding != encoding) {
             return None;
         }
-        let packet = self.encodings.get(source.place).filter(|e| e.at == source)?.ring.packet(index)?.clone();
+        let held = self.encodings.get(encoding.place).filter(|e| e.at == encoding)?;
+        let packet = held.ring.numbered(number, up_to)?;
+        let packet = Packet { payload: packet.payload.slice_ref(packet.shown(up_to)), ..packet.clone() };
         let time = times.map(packet.time);
         Some((packet, Place { sequence: u64::from(sequence), time }))
     }
@@ -156,7 +159,9 @@ impl Shard {
             let (source, watching, out) = (slot.rewriter.source(), slot.watching, &slot.out);
             let (ssrc, packets, octets) = (out.ssrc(), out.packets as u32, out.octets as u32);
             // While a slot waits for another encoding, its timestamps are still those of the former one.
-            let shown = watching.map(|encoding| &self.encodings[encoding]).filter(|e| source == Some(e.at));
+            let shown = watching
+                .map(|encoding| &self.encodings[encoding])
+                .filter(|e| source.is_some_and(|source| source.encoding == e.at));
             let Some(clock) = shown.and_then(|encoding| encoding.clock.as_ref()).map(|clock| clock.at(now)) else {
                 continue;
             };

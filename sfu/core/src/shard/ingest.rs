@@ -5,7 +5,7 @@ use crate::h264;
 use crate::publisher::{Accepted, Dropped, Publisher};
 use crate::rtcp::{self, Feedback};
 use crate::source::Received;
-use crate::types::{Clock, EncodingId, Packet, Ssrc, Track};
+use crate::types::{Clock, EncodingId, Layer, Packet, Ssrc, Standing, Track};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -75,15 +75,18 @@ impl Shard {
         let encoding = &mut self.encodings[slot];
         let index = extended.wrapping_add(offset);
         let Accepted { time, marker, codec, payload, track, .. } = accepted;
-        let starts_gop = match track {
-            Track::Audio => true,
+        let (starts_gop, layer) = match track {
+            Track::Audio => (true, Layer::BASE),
             Track::Video(_) => {
                 // The first packet of a picture that starts a GOP, also where a later one came before it.
                 let is_begun = encoding.ring.gop_start().is_some_and(|gop| gop.time == time && gop.index < index);
-                h264::start(&payload) != h264::Start::Other && !is_begun
+                let starts_gop = h264::start(&payload) != h264::Start::Other && !is_begun;
+                (starts_gop, encoding.layers.read(time, marker, &payload))
             }
         };
-        if encoding.gather(self.now, Packet { index, time, marker, starts_gop, codec, payload }) {
+        let standing = Standing::default();
+        let packet = Packet { index, time, marker, starts_gop, codec, layer, payload, standing };
+        if encoding.gather(self.now, packet) {
             self.pass_on(slot);
         } else if let Some(due) = self.encodings[slot].due() {
             self.gathering.insert(slot, due);

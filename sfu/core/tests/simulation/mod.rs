@@ -11,6 +11,7 @@ use loadtest::impairment::{self, Conditions, Fate, Impairment, Step};
 use rtc_rtcp::packet::marshal;
 use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use screen::Screen;
+pub(crate) use screen::Seen;
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::source::Reception;
 use sfu_core::{CameraKey, Change, Input, Notice, PeerId, SlotId, SlotState, Ssrc, Subscription};
@@ -89,14 +90,41 @@ pub(crate) fn network(name: &str) -> Impairment {
 
 /// Watches over a network for so long; a viewer that is silent tells nothing of how it receives.
 pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bool) -> Figures {
+    let (mut net, viewer, began) = watch(network, wishes, time, |viewer, _| viewer.is_silent = is_silent);
+    assert_eq!(net.peer(viewer.at).undecryptable, 0);
+    let wait = wait_p95(network, net.sent(viewer.at));
+    viewer.figures(net.now, began, carried(network, wishes, time), wait)
+}
+
+/// Watches cameras whose frames refer to every so many-th of them only; returns what was shown in each slot, and since when.
+pub(crate) fn play_referring(
+    network: &Impairment,
+    wishes: &[Wish],
+    time: Duration,
+    referred: u32,
+) -> (Vec<Seen>, Instant) {
+    let (mut net, viewer, began) = watch(network, wishes, time, |_, cameras| {
+        cameras.iter_mut().for_each(|camera| camera.referred = referred);
+    });
+    assert_eq!(net.peer(viewer.at).undecryptable, 0);
+    (viewer.screens.into_iter().map(|screen| screen.seen).collect(), began)
+}
+
+/// Lets cameras play, then a viewer watch; returns it, and since when it watches.
+fn watch(
+    network: &Impairment,
+    wishes: &[Wish],
+    time: Duration,
+    prepare: impl FnOnce(&mut Viewer, &mut [Camera]),
+) -> (Net, Viewer, Instant) {
     let mut net = Net::new(1, network.seed);
     let mut cameras = cameras(&mut net, wishes, network.seed);
     let viewer = net.wall(0, wishes.len());
+    let mut viewer = Viewer::new(viewer, wishes.len(), round_trip(network));
+    prepare(&mut viewer, &mut cameras);
     for ms in 0..WARM_UP.as_millis() as u64 {
         step(&mut net, &mut cameras, ms);
     }
-    let mut viewer = Viewer::new(viewer, wishes.len(), round_trip(network));
-    viewer.is_silent = is_silent;
     net.lay(viewer.at, network.line(0));
     net.handle(0, Input::Change(change(viewer.at, wishes)));
     let began = net.now;
@@ -104,9 +132,7 @@ pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_sil
         step(&mut net, &mut cameras, ms);
         viewer.step(&mut net);
     }
-    assert_eq!(net.peer(viewer.at).undecryptable, 0);
-    let wait = wait_p95(network, net.sent(viewer.at));
-    viewer.figures(net.now, began, carried(network, wishes, time), wait)
+    (net, viewer, began)
 }
 
 /// A camera for each wish, which sends what may be shown of it.

@@ -62,6 +62,8 @@ pub(crate) struct Seen {
     pub(crate) paused: Duration,
     pub(crate) bytes: u64,
     pub(crate) switches: u64,
+    /// The frames, and when they were shown.
+    pub(crate) frames: Vec<(Instant, Part)>,
 }
 
 impl Seen {
@@ -156,6 +158,7 @@ impl Screen {
         self.shown = Some(now);
         let is_other = self.layer.replace(part.rid).is_some_and(|before| before != part.rid);
         self.seen.frame(now, bytes, is_other);
+        self.seen.frames.push((now, part));
         true
     }
 
