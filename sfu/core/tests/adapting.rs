@@ -32,12 +32,17 @@ struct Stage {
 impl Stage {
     /// It watches, and nothing is known of its network.
     fn new(seed: u64, wishes: &[Wish]) -> Self {
-        let mut net = Net::new(1, seed);
+        Self::on(0, seed, wishes)
+    }
+
+    /// The same on this shard; cameras are on the first.
+    fn on(shard: usize, seed: u64, wishes: &[Wish]) -> Self {
+        let mut net = Net::new(shard + 1, seed);
         let cameras = cameras(&mut net, wishes, seed);
-        let viewer = net.wall(0, wishes.len());
+        let viewer = net.wall(shard, wishes.len());
         let mut stage = Self { net, cameras, viewer, ms: 0, estimate: 0, came: VecDeque::new() };
         stage.run(4000);
-        stage.net.handle(0, Input::Change(change(viewer, wishes)));
+        stage.net.handle(shard, Input::Change(change(viewer, wishes)));
         stage.run(3000);
         stage
     }
