@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use rtc_sdp::SessionDescription;
+use sfu_core::bandwidth::Estimation;
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
 use sfu_core::sdp::{
@@ -28,12 +29,12 @@ fn local<T>(then: impl FnOnce(&Local<'_>) -> T) -> T {
 
 fn view(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
     let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, ViewTerms { slots: 1, ssrcs: 1111 }))
+    local(|local| offer.view(local, ViewTerms { slots: 1, ssrcs: 1111, estimation: Estimation::Remb }))
 }
 
 fn view_slots(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
     let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, ViewTerms { slots: MAX_SLOTS, ssrcs: u32::MAX }))
+    local(|local| offer.view(local, ViewTerms { slots: MAX_SLOTS, ssrcs: u32::MAX, estimation: Estimation::Remb }))
 }
 
 fn publish(offer: &str) -> Result<(PublisherMedia, String), SdpError> {

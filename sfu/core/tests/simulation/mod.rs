@@ -11,6 +11,8 @@ use loadtest::impairment::{self, Conditions, Fate, Impairment, Step};
 use rtc_rtcp::packet::marshal;
 use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use screen::Screen;
+use sfu_core::arrivals::Arrivals;
+use sfu_core::bandwidth::Estimation;
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::source::Reception;
 use sfu_core::{CameraKey, Change, Input, Notice, PeerId, SlotId, SlotState, Ssrc, Subscription};
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 const REPORTER: Ssrc = Ssrc(1);
 /// Cameras play so long before anybody watches.
 const WARM_UP: Duration = Duration::from_secs(4);
+/// From one feedback on arrivals to the next.
+const TELLS: Duration = Duration::from_millis(100);
 /// Of retransmissions.
 pub(crate) const RTX: u8 = 103;
 
@@ -87,16 +91,27 @@ pub(crate) fn network(name: &str) -> Impairment {
     network
 }
 
-/// Watches over a network for so long; a viewer that is silent tells nothing of how it receives.
-pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bool) -> Figures {
+/// What a viewer tells of how it receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tells {
+    Nothing,
+    /// What it can take (REMB), beside reports.
+    Estimates,
+    /// When packets came (TWCC), beside reports.
+    Arrivals,
+}
+
+/// Watches over a network for so long.
+pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, tells: Tells) -> Figures {
     let mut net = Net::new(1, network.seed);
+    net.estimation = if tells == Tells::Arrivals { Estimation::Twcc } else { Estimation::Remb };
     let mut cameras = cameras(&mut net, wishes, network.seed);
     let viewer = net.wall(0, wishes.len());
     for ms in 0..WARM_UP.as_millis() as u64 {
         step(&mut net, &mut cameras, ms);
     }
     let mut viewer = Viewer::new(viewer, wishes.len(), round_trip(network));
-    viewer.is_silent = is_silent;
+    viewer.tells = tells;
     net.lay(viewer.at, network.line(0));
     net.handle(0, Input::Change(change(viewer.at, wishes)));
     let began = net.now;
@@ -181,7 +196,10 @@ struct Viewer {
     reported: Option<Instant>,
     /// Notices that were read.
     read: usize,
-    is_silent: bool,
+    tells: Tells,
+    /// When packets came, and when it was told last.
+    arrivals: Arrivals,
+    told: Option<Instant>,
 }
 
 impl Viewer {
@@ -195,7 +213,9 @@ impl Viewer {
             began: None,
             reported: None,
             read: 0,
-            is_silent: false,
+            tells: Tells::Estimates,
+            arrivals: Arrivals::default(),
+            told: None,
         }
     }
 
@@ -220,11 +240,22 @@ impl Viewer {
                 (_, payload) => (packet.header.sequence, payload),
             };
             self.screens[slot].packet(now, sequence, packet, payload, is_again);
-            let sent = packet.send_time.expect("a send time");
-            estimate = self.estimator.packet(ms, sent, packet.payload.len() as u64).or(estimate);
+            match (packet.send_time, packet.number) {
+                (Some(sent), None) => {
+                    estimate = self.estimator.packet(ms, sent, packet.payload.len() as u64).or(estimate);
+                }
+                (_, number) => self.arrivals.note(now, began, number.expect("a number")),
+            }
         }
-        if let Some(estimate) = estimate.filter(|_| !self.is_silent) {
+        if let Some(estimate) = estimate.filter(|_| self.tells == Tells::Estimates) {
             net.peer(self.at).send_rtcp(&remb(estimate));
+        }
+        if self.tells == Tells::Arrivals && self.told.is_none_or(|at| now >= at + TELLS) {
+            self.told = Some(now);
+            while let Some(report) = self.arrivals.report(now) {
+                let first = Net::ssrc(self.at, 0);
+                net.peer(self.at).send_rtcp(&rtcp::arrivals(REPORTER, first, &report));
+            }
         }
         self.ask(net);
         if self.reported.is_none_or(|at| now >= at + Duration::from_secs(1)) {
@@ -282,7 +313,7 @@ impl Viewer {
         let mut datagram = rtcp::receiver_report(REPORTER, &blocks);
         datagram.extend(self.estimator.estimate().map(remb).unwrap_or_default());
         net.peer(self.at).check();
-        if !self.is_silent {
+        if self.tells != Tells::Nothing {
             net.peer(self.at).send_rtcp(&datagram);
         }
     }
