@@ -21,6 +21,8 @@ const MAX_PACKETS: u16 = 1024;
 /// A span, in ticks, and how many are kept.
 const SPAN: u32 = 400;
 const SPANS: usize = 8;
+/// A queue that never becomes shorter than this stands.
+pub(crate) const STANDING: Duration = Duration::from_millis(50);
 /// Spans of half a window.
 const HALF: u32 = 3;
 /// The least delay is looked for over so many ticks (10 s), and twice that: the way may become another.
@@ -71,6 +73,8 @@ pub struct Arriving {
     pub queue: Duration,
     /// The same of the last moment, 0.1 to 0.2 s.
     pub last_queue: Duration,
+    /// What arrived in 0.2 s before that, in bit/s, while a queue stood; `None` where there was none.
+    pub through_queue: Option<u64>,
 }
 
 impl Departures {
@@ -161,6 +165,7 @@ impl Departures {
         let least = |spans: std::ops::RangeInclusive<u32>| spans.filter_map(|back| span(back).queue).min();
         let bytes = |spans: std::ops::RangeInclusive<u32>| spans.map(|back| span(back).bytes).sum::<u32>();
         let rate = |bytes: u32, spans: u32| (8.0 * f64::from(bytes) / (TICK * SPAN * spans).as_secs_f64()) as u64;
+        let is_busy = |back: u32| span(back).queue.is_some_and(|queue| TICK * queue > STANDING);
         let (newer, older) = (1..=HALF, HALF + 1..=2 * HALF);
         let newer_bytes = bytes(newer.clone());
         Some(Arriving {
@@ -169,6 +174,7 @@ impl Departures {
             older_queue: TICK * least(older).unwrap_or_default(),
             queue: TICK * least(newer)?,
             last_queue: TICK * least(0..=1)?,
+            through_queue: (is_busy(1) && is_busy(2)).then(|| rate(bytes(1..=2), 2)),
         })
     }
 }

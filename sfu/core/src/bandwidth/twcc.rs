@@ -4,21 +4,24 @@
 //! stands, it carries what arrives.
 
 use super::{Bandwidth, Evidence, START, UNLIMITED, share};
-use crate::departures::Arriving;
+use crate::departures::{Arriving, STANDING};
 use std::time::{Duration, Instant};
 
-/// A queue that never became shorter than this is one that stands ...
-const STANDING: Duration = Duration::from_millis(50);
-/// ... and fills the network where it grows by so much from one half of the window to the other ...
+/// A queue that stands fills the network where it grows by so much from one half of the window to the other ...
 const GROWTH: Duration = Duration::from_millis(8);
-/// ... or is so long and does not shrink.
+/// ... or is so long and does not shrink ...
 const LONG: Duration = Duration::from_millis(250);
+/// ... or has just become so long, and less than this share of what is sent comes through it.
+const SUDDEN: Duration = Duration::from_millis(80);
+const CLEARLY_LESS: f64 = 0.7;
 /// Below this there is none.
 const NO_QUEUE: Duration = Duration::from_millis(30);
 /// What of that which arrives is taken for what is carried: the rest lets the queue drain.
 const BETA: f64 = 0.9;
 /// A queue so much longer than before a step of a probe is the probe's doing.
-const PROBE_QUEUE: Duration = Duration::from_millis(40);
+const PROBE_QUEUE: Duration = Duration::from_millis(30);
+/// A step counts once this share of what it sent arrives.
+const PROBE_ARRIVED: f64 = 0.93;
 
 /// See the module.
 #[derive(Clone, Copy, Default, Debug)]
@@ -35,7 +38,7 @@ impl Twcc {
     }
 
     pub(super) fn is_calm(&self) -> bool {
-        self.queue.is_some_and(|queue| queue < STANDING)
+        self.queue.is_some_and(|queue| queue < NO_QUEUE)
     }
 
     pub(super) fn step(&mut self) {
@@ -44,10 +47,12 @@ impl Twcc {
 }
 
 impl Arriving {
-    fn is_full(&self) -> bool {
-        let stands = self.queue.min(self.older_queue) > STANDING && self.queue > self.older_queue + GROWTH;
+    /// What comes through a network that is full, where `sending` bit/s are sent.
+    fn through_full(&self, sending: u64) -> Option<u64> {
+        let grows = self.queue.min(self.older_queue) > STANDING && self.queue > self.older_queue + GROWTH;
         let is_long = self.queue > LONG && self.queue + GROWTH >= self.older_queue;
-        stands || is_long
+        let sudden = self.through_queue.filter(|rate| self.last_queue > SUDDEN && *rate < share(sending, CLEARLY_LESS));
+        if grows || is_long { Some(self.newer_rate) } else { sudden }
     }
 }
 
@@ -66,15 +71,16 @@ impl Bandwidth {
             if !is_clear {
                 self.give_up(now);
             }
-        } else if !arriving.is_full() {
-            let carried = if arriving.queue < NO_QUEUE { arriving.rate } else { 0 };
-            self.rate = self.rate.max(carried);
-        } else if self.was_probing(now) {
-            self.give_up(now);
-        } else if !self.is_reacting(now) {
-            self.lower(now, share(arriving.newer_rate, BETA));
+        } else if let Some(carried) = arriving.through_full(sending) {
+            if self.was_probing(now) {
+                self.give_up(now);
+            } else if !self.is_reacting(now) {
+                self.lower(now, share(carried, BETA));
+            }
+        } else if arriving.queue < NO_QUEUE {
+            self.rate = self.rate.max(arriving.rate);
         }
-        self.confirm(now, sent, |_| is_clear);
+        self.confirm(now, sent, |carried| is_clear && arriving.newer_rate >= share(carried, PROBE_ARRIVED));
         self.begin_probe(now, sent, sending);
         self.rate != before
     }
