@@ -25,6 +25,8 @@ const SPANS: usize = 8;
 pub(crate) const STANDING: Duration = Duration::from_millis(50);
 /// Spans of half a window.
 const HALF: u32 = 3;
+/// In ticks (20 s): a longer delay is no queue, but another clock.
+const LONGEST_QUEUE: u32 = 80_000;
 /// The least delay is looked for over so many ticks (10 s), and twice that: the way may become another.
 const BASE_SPAN: u32 = 40_000;
 
@@ -32,7 +34,9 @@ const BASE_SPAN: u32 = 40_000;
 #[derive(Debug)]
 pub struct Departures {
     origin: Instant,
+    /// The number of the packet that leaves next, and of that which is told of next.
     next: u16,
+    told: u16,
     /// Of which something has not been told, oldest first.
     groups: VecDeque<Group>,
     /// Least delays by the two clocks, in this span and in the one before it; when this one began.
@@ -81,7 +85,7 @@ impl Departures {
     /// Of a viewer to which nothing was sent at `now`.
     pub fn new(now: Instant) -> Self {
         let (groups, spans) = (VecDeque::new(), [Span::default(); SPANS]);
-        Self { origin: now, next: 0, groups, least: None, least_since: 0, spans, newest: None }
+        Self { origin: now, next: 0, told: 0, groups, least: None, least_since: 0, spans, newest: None }
     }
 
     /// The number of the packet that leaves next.
@@ -115,10 +119,14 @@ impl Departures {
     pub fn hear(&mut self, told: TransportFeedback<'_>) -> Option<Arriving> {
         let mut is_news = false;
         for (number, came) in told {
+            if number.wrapping_sub(self.told) >= self.next.wrapping_sub(self.told) {
+                continue;
+            }
+            self.told = number.wrapping_add(1);
             let is_over = |group: &mut Group| number.wrapping_sub(group.first).cast_signed() >= group.packets as i16;
             while self.groups.pop_front_if(is_over).is_some() {}
-            let Some(group) = self.groups.front().copied() else { break };
-            if let Some(came) = came.filter(|_| number.wrapping_sub(group.first) < group.packets) {
+            let has_it = |group: &&Group| number.wrapping_sub(group.first) < group.packets;
+            if let (Some(group), Some(came)) = (self.groups.front().filter(has_it).copied(), came) {
                 self.arrive(group, came);
                 is_news = true;
             }
@@ -137,6 +145,9 @@ impl Departures {
         this = less(this, delay);
         self.least = Some((this, before));
         let queue = delay.wrapping_sub(less(this, before));
+        if queue > LONGEST_QUEUE {
+            return self.moved();
+        }
         let bytes = group.bytes / u32::from(group.packets);
         if let Some(span) = self.span(group.sent.wrapping_add(queue) / SPAN) {
             span.bytes += bytes;
