@@ -36,8 +36,8 @@ const PROBE_QUEUE: Duration = Duration::from_millis(80);
 const QUEUE: Duration = Duration::from_millis(250);
 /// ... for which this share of what is sent remains.
 const WITH_QUEUE: f64 = 0.7;
-/// Pause after a step down or a probe in vain: at first, and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
+/// Pause after a step down or a probe in vain, at first.
+const BACK_OFF: Duration = Duration::from_secs(3);
 /// Pause after a probe that reached its goal.
 const AFTER_PROBE: Duration = Duration::from_secs(1);
 /// How much more is sent each second to a receiver that gives no estimate, after its rate was lowered.
@@ -106,6 +106,14 @@ impl Evidence {
         match self {
             Self::Remb(remb) => remb.is_calm(now),
             Self::Twcc(twcc) => twcc.is_calm(),
+        }
+    }
+
+    /// The longest pause after a probe in vain.
+    fn longest_back_off(&self) -> Duration {
+        match self {
+            Self::Remb(_) => remb::LONGEST_BACK_OFF,
+            Self::Twcc(_) => twcc::LONGEST_BACK_OFF,
         }
     }
 
@@ -193,7 +201,7 @@ impl Bandwidth {
             unprobed: START,
             probed: None,
             next_probe: None,
-            back_off: BACK_OFF.0,
+            back_off: BACK_OFF,
             raised: None,
         }
     }
@@ -262,7 +270,7 @@ impl Bandwidth {
             self.first.get_or_insert(now);
         }
         if self.raised.is_some_and(|at| now >= at + PROVED) {
-            (self.raised, self.back_off) = (None, BACK_OFF.0);
+            (self.raised, self.back_off) = (None, BACK_OFF);
         }
         let is_silent = !self.evidence.is_known() && self.first.is_some_and(|at| now >= at + NO_ESTIMATE_AFTER);
         if is_silent && self.lowered.is_none() {

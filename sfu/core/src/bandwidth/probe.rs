@@ -1,6 +1,6 @@
 //! Probes: whether the network carries more is found out by sending more, step by step, before it is needed.
 
-use super::{AFTER_PROBE, BACK_OFF, Bandwidth, REACTION, bit_rate, share};
+use super::{AFTER_PROBE, Bandwidth, REACTION, bit_rate, share};
 use std::time::{Duration, Instant};
 
 /// A probe sends so many times what the step before it did.
@@ -67,7 +67,7 @@ impl Bandwidth {
     /// What was tried is not carried: the next attempt waits longer.
     pub(super) fn fail(&mut self) {
         self.probe = None;
-        self.back_off = (2 * self.back_off).min(BACK_OFF.1);
+        self.back_off = (2 * self.back_off).min(self.evidence.longest_back_off());
     }
 
     /// The network does not carry what the probe sent, and what it carried before as before.

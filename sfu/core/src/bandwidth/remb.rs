@@ -18,6 +18,8 @@ const CLEAR_FALL: f64 = 0.8;
 const DEEP_FALL: f64 = 0.6;
 /// No probe begins for so long after any fall.
 const DOUBT: Duration = Duration::from_millis(1500);
+/// A probe in vain queues what it sends for a second.
+pub(super) const LONGEST_BACK_OFF: Duration = Duration::from_secs(6);
 /// What is left of what arrives after a fall.
 const BETA: f64 = 0.85;
 

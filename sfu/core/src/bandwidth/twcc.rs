@@ -20,6 +20,8 @@ const NO_QUEUE: Duration = Duration::from_millis(30);
 const BETA: f64 = 0.9;
 /// A queue so much longer than before a step of a probe is the probe's doing.
 const PROBE_QUEUE: Duration = Duration::from_millis(30);
+/// Probes in vain end early, so the next one need not wait.
+pub(super) const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 /// A step counts once this share of what it sent arrives.
 const PROBE_ARRIVED: f64 = 0.93;
 

@@ -6,7 +6,7 @@ pub mod offers;
 pub mod peer;
 pub mod streams;
 
-use offers::{audio, numbered, publish_offer, session_offer, view_offer, wall_offer};
+use offers::{NUMBERED, audio, numbered, publish_offer, session_offer, view_offer, wall_offer};
 use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
@@ -239,7 +239,7 @@ impl Net {
     /// A connected viewer whose one slot shows the camera, and who has sound and all header extensions.
     pub fn watching_session(&mut self, shard: usize) -> usize {
         let fingerprint = self.identity.fingerprint().to_string();
-        let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly");
+        let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly") + NUMBERED;
         let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid("h"), priority: 0 })];
         let at = self.join_with(shard, &offer, show, false);
         self.connect(at);

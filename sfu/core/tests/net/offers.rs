@@ -30,13 +30,13 @@ pub fn view_offer(fingerprint: &str) -> String {
     wall_offer(fingerprint, 1)
 }
 
+/// A viewer's m-line has transport-wide numbers, and feedback on them.
+pub const NUMBERED: &str = "a=extmap:6 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\na=rtcp-fb:* transport-cc\r\n";
+
 /// So many pictures with all header extensions, and feedback on transport-wide numbers.
 pub fn wall_offer(fingerprint: &str, slots: usize) -> String {
     let (send_time, playout_delay) = (sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
-    let number = sfu_core::rtp::TRANSPORT_NUMBER;
-    let extensions = format!(
-        "a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\na=extmap:{NUMBER} {number}\r\na=rtcp-fb:102 transport-cc\r\n"
-    );
+    let extensions = format!("a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\n{NUMBERED}");
     let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}"));
     let videos: String = (0..slots).map(|mid| video(mid) + "a=recvonly\r\n" + &extensions).collect();
     format!("{HEAD}{videos}")
