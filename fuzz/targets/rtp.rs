@@ -26,15 +26,18 @@ fuzz_target!(|packet: &[u8]| {
 /// What we write of the same fields is read back the same.
 fn write(header: &Header) {
     let id = header.payload_type % 14 + 1;
-    let extensions = ViewerExtensions { abs_send_time: Some(id), playout_delay: None };
+    let numbered = id % 14 + 1;
+    let extensions =
+        ViewerExtensions { abs_send_time: Some(id), playout_delay: None, transport_number: Some(numbered) };
     let template = HeaderTemplate::new(header.ssrc, extensions);
     let mut packet = vec![0; template.size() + 1];
     let (payload_type, marker) = (header.payload_type, header.marker);
-    let fields =
-        Fields { payload_type, marker, sequence: header.sequence, time: header.time, send_time: header.time >> 8 };
+    let Header { sequence, time, .. } = *header;
+    let fields = Fields { payload_type, marker, sequence, time, send_time: time >> 8, number: !sequence };
     template.write(&mut packet, fields);
     let read = Header::read(&packet, false).expect("our own header");
     assert_eq!((read.marker, read.payload_type, read.sequence), (marker, payload_type, header.sequence));
     assert_eq!((read.time, read.ssrc), (header.time, header.ssrc));
     assert_eq!(read.extension(&packet, id), Some(&fields.send_time.to_be_bytes()[1..]));
+    assert_eq!(read.extension(&packet, numbered), Some(&fields.number.to_be_bytes()[..]));
 }

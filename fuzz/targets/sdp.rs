@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use rtc_sdp::SessionDescription;
 use sfu_core::TransportAddress;
 use sfu_core::dtls::Fingerprint;
+use sfu_core::bandwidth::Estimation;
 use sfu_core::sdp::{Local, MAX_ENCODINGS, MAX_MEDIA, MAX_SLOTS, Offer, ViewTerms};
 use std::io::Cursor;
 
@@ -15,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let (ice, candidates) = (fuzz::credentials(), [TransportAddress::udp(([192, 0, 2, 1], 4000).into())]);
     let local = Local { ice: &ice, fingerprint: Fingerprint([9; 32]), candidates: &candidates, session: 1 };
     for slots in [1, MAX_SLOTS] {
-        let Ok((media, answer)) = offer.view(&local, ViewTerms { slots, ssrcs: 0x1234_5678 }) else { continue };
+        let Ok((media, answer)) = offer.view(&local, ViewTerms { slots, ssrcs: 0x1234_5678, estimation: Estimation::Twcc }) else { continue };
         assert!((1..=slots).contains(&media.slots.len()));
         let ids = |e: sfu_core::rtp::ViewerExtensions| e.abs_send_time.into_iter().chain(e.playout_delay);
         assert!(media.slots.iter().flat_map(|s| ids(s.extensions)).all(|id| (1..=14).contains(&id)));

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod api;
 pub mod arguments;
+pub mod arrivals;
 pub mod client;
 pub mod engine;
 pub mod fleet;

@@ -1,5 +1,6 @@
 //! A virtual viewer, sans-IO: connects, receives its slots, asks for what is missing, reports as a browser does.
 
+use crate::arrivals::Arrivals;
 use crate::client::rtcp::{self, Feedback};
 use crate::client::{Client, ClientError, Progress};
 use crate::measure::Measures;
@@ -56,6 +57,8 @@ pub struct Viewer {
     bytes: u64,
     bytes_before: u64,
     remb: f64,
+    /// Where it is to tell when packets come.
+    arrivals: Option<Arrivals>,
     asked_for_keyframe: Option<Instant>,
 }
 
@@ -69,6 +72,7 @@ impl Viewer {
             .zip(wished)
             .map(|((ssrc, _), camera)| Reception::new(*ssrc, camera, begun.called, begun.unix))
             .collect();
+        let arrivals = client.answer().is_numbered.then(|| Arrivals::new(now));
         let mut viewer = Self {
             client,
             slots,
@@ -82,6 +86,7 @@ impl Viewer {
             bytes: 0,
             bytes_before: 0,
             remb: REMB_FIRST,
+            arrivals,
             asked_for_keyframe: None,
         };
         viewer.client.check(now);
@@ -162,6 +167,9 @@ impl Viewer {
             marker: packet[1] & 0x80 != 0,
         };
         self.received += 1;
+        if let Some(feedback) = self.arrivals.as_mut().and_then(|arrivals| arrivals.note(now, packet, ssrc)) {
+            self.client.send_rtcp(&feedback);
+        }
         let outcome = if let Some(at) = self.slots.iter().position(|slot| slot.ssrc() == ssrc) {
             let is_wanted = self.slots[at].wants(&arrival);
             let stamp =
@@ -249,7 +257,7 @@ impl Viewer {
         let reports: Vec<_> = self.slots.iter_mut().filter_map(|slot| slot.report(now, measures)).collect();
         let received = (self.bytes - std::mem::replace(&mut self.bytes_before, self.bytes)) as f64 * 8.0;
         self.remb = self.remb.max((self.remb * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED));
-        let remb = (!reports.is_empty()).then_some(self.remb as f32);
+        let remb = (!reports.is_empty() && self.arrivals.is_none()).then_some(self.remb as f32);
         if remb.is_some() {
             measures.remb_kbps.record((self.remb / 1000.0) as u64);
         }

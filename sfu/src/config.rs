@@ -50,6 +50,28 @@ pub struct Media {
     pub linger_seconds: u64,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// How it is estimated what viewers' networks carry.
+    pub estimation: Estimation,
+}
+
+/// How it is estimated what a viewer's network carries.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Estimation {
+    /// By the viewer, which tells the node.
+    #[default]
+    Remb,
+    /// By the node, which viewers tell when packets came; by REMB where they do not.
+    Twcc,
+}
+
+impl From<Estimation> for sfu_core::bandwidth::Estimation {
+    fn from(estimation: Estimation) -> Self {
+        match estimation {
+            Estimation::Remb => Self::Remb,
+            Estimation::Twcc => Self::Twcc,
+        }
+    }
 }
 
 /// Longest that an encoding may stay wanted without a viewer, in seconds: a day.
@@ -97,6 +119,7 @@ impl Default for Media {
             ring_bytes: 8 << 20,
             linger_seconds: 30,
             max_connections: 20_000,
+            estimation: Estimation::default(),
         }
     }
 }

@@ -17,6 +17,6 @@ mod start;
 mod tcp;
 mod viewing;
 
-pub use config::{Config, InvalidConfig, Media};
+pub use config::{Config, Estimation, InvalidConfig, Media};
 pub use node::Node;
 pub use start::StartError;

@@ -91,7 +91,8 @@ impl Node {
         let offer = Offer::parse(&ask.offer).map_err(|e| problem(&e))?;
         let (peer, shard) = self.admit()?;
         let ice = Credentials::new(shard, &self.random());
-        let terms = ViewTerms { slots: ask.slots, ssrcs: u32::from_be_bytes(self.random()) };
+        let (ssrcs, estimation) = (u32::from_be_bytes(self.random()), self.config.media.estimation.into());
+        let terms = ViewTerms { slots: ask.slots, ssrcs, estimation };
         let (media, answer) = offer.view(&self.local(&ice, shard), terms).map_err(|e| problem(&e))?;
         let mut viewing = Viewing::new(media.slots.len(), media.audio.is_some());
         let shows = viewing.begin(ask)?;

@@ -23,6 +23,7 @@ fn a_configuration_is_checked_and_errors_name_their_key() {
         ("media: {linger_seconds: 18446744073709551615}\n", "media.linger_seconds"),
         ("media: {advertise: ['0.0.0.0']}\n", "media.advertise"),
         ("media: {ring_bytes: 0}\n", "media.ring_bytes"),
+        ("media: {estimation: gcc}\n", "media.estimation"),
     ] {
         let error = check(yaml).expect_err(yaml);
         assert!(error.contains(said), "{said} is not in: {error}");
@@ -35,4 +36,5 @@ fn the_example_of_the_reference_loads() {
     let example = reference.split_once("# sfu.yaml\n").expect("an example").1.split_once("```").expect("its end").0;
     let config: Config = settings::from_yaml(example).expect("sound");
     assert_eq!((config.media.port, config.media.shards), (40_000, 4));
+    assert_eq!(config.media.estimation, sfu::Estimation::Twcc);
 }

@@ -86,7 +86,7 @@ fn terms(demo: &Demo) -> anyhow::Result<Terms> {
 
 fn node_config(demo: &Demo) -> sfu::Config {
     let internal = listen::Config::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let media = sfu::Media { linger_seconds: demo.linger, ..sfu::Media::default() };
+    let media = sfu::Media { linger_seconds: demo.linger, estimation: demo.estimation, ..sfu::Media::default() };
     sfu::Config { internal, media, ..sfu::Config::default() }
 }
 

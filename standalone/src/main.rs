@@ -65,6 +65,9 @@ struct Demo {
     /// How long a camera's encoding keeps flowing after its last viewer, in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     linger: u64,
+    /// How it is estimated what viewers' networks carry.
+    #[arg(long, value_enum, default_value_t)]
+    estimation: sfu::Estimation,
     /// TURN server for viewers whose network lets no UDP through (RFC 7065), such as
     /// `turn:turn.example:3478?transport=tcp`; once for each.
     #[arg(long, requires = "turn_secret")]

@@ -43,6 +43,9 @@ pub(crate) struct Target {
     /// How long a camera's encoding stays wanted after its last viewer, in seconds.
     #[arg(long, default_value_t = Media::default().linger_seconds)]
     linger: u64,
+    /// How it is estimated what viewers' networks carry.
+    #[arg(long, value_enum, default_value_t)]
+    estimation: sfu::Estimation,
     /// The one core that the whole process runs on.
     #[arg(long, value_name = "N")]
     core: Option<usize>,
@@ -79,6 +82,7 @@ impl Target {
             advertise,
             ring_bytes: self.ring_bytes,
             linger_seconds: self.linger,
+            estimation: self.estimation,
             ..Media::default()
         };
         sfu::Config { internal: listen::Config::plain(self.internal), media, ..sfu::Config::default() }

@@ -23,11 +23,15 @@ fn main() -> anyhow::Result<()> {
     pin(support::HARNESS_CORE)?;
     loadtest::engine::raise_descriptor_limit()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let with_runs = measure(true).await?;
+        let with_runs = measure(true, "remb").await?;
         figure("fanout_packets_per_cpu_s", with_runs.fanout, "1/s");
         figure("ceiling_packets_per_cpu_s", with_runs.ceiling, "1/s");
         figure("fanout_ratio", with_runs.ratio, "1");
-        let plain = measure(false).await?;
+        let told = measure(true, "twcc").await?;
+        figure("fanout_twcc_packets_per_cpu_s", told.fanout, "1/s");
+        figure("ceiling_twcc_packets_per_cpu_s", told.ceiling, "1/s");
+        figure("fanout_twcc_ratio", told.ratio, "1");
+        let plain = measure(false, "remb").await?;
         figure("fanout_plain_packets_per_cpu_s", plain.fanout, "1/s");
         figure("ceiling_plain_packets_per_cpu_s", plain.ceiling, "1/s");
         figure("fanout_plain_ratio", plain.ratio, "1");
@@ -41,10 +45,11 @@ struct Figures {
     ratio: f64,
 }
 
-async fn measure(gro: bool) -> anyhow::Result<Figures> {
+/// `estimation` is how the server estimates what viewers' networks carry: what they tell it differs.
+async fn measure(gro: bool, estimation: &str) -> anyhow::Result<Figures> {
     let scenario = Scenario { viewers: VIEWERS, profile: "1.1M".parse()?, gro, ..Scenario::default() };
     let film = scenario.profile.film()?.encodings.remove(0);
-    let target = Target::start()?;
+    let target = Target::estimating(estimation)?;
     let server = target.server()?;
     let fleet = target.fleet(&scenario).await?;
     fleet.watch(VIEWERS as usize, 200.0);
@@ -72,7 +77,7 @@ async fn measure(gro: bool) -> anyhow::Result<Figures> {
     }
     fleet.end().await;
     println!(
-        "{} packets received, {} lost, {} opened and checked, {} wrong, {} receivers",
+        "{} packets received, {} lost, {} opened and checked, {} wrong, {} receivers, {estimation}",
         seen.packets,
         seen.lost,
         seen.opened,

@@ -6,6 +6,10 @@ use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEst
 use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RecvDelta, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc, SymbolTypeTcc,
+    TYPE_TCC_DELTA_SCALE_FACTOR, TransportLayerCc,
+};
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
@@ -14,6 +18,9 @@ use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
 const REPORTER: u32 = 1;
 /// Most entries of one datagram that are looked at.
 const MAX_ENTRIES: usize = 512;
+
+/// Ticks of 250 us in one unit of the time of reference of [`arrivals`].
+const REFERENCE_TICKS: u32 = 256;
 
 /// What a viewer says of one stream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,6 +102,47 @@ pub fn receiver_report(reports: &[Report], remb: Option<f32>) -> Vec<u8> {
         packets.push(Box::new(ReceiverEstimatedMaximumBitrate { sender_ssrc: REPORTER, bitrate, ssrcs }));
     }
     write(&packets)
+}
+
+/// When packets came, by their transport-wide numbers from `base` on: in ticks of 250 us, `None` of those that did not
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01). `count` is the number of the feedback.
+pub fn arrivals(ssrc: u32, base: u16, count: u8, ticks: &[Option<u32>]) -> Vec<u8> {
+    let first = ticks.iter().copied().flatten().next().unwrap_or_default();
+    let reference_time = first / REFERENCE_TICKS;
+    let mut last = reference_time * REFERENCE_TICKS;
+    let mut symbols = Vec::with_capacity(ticks.len());
+    let mut recv_deltas = Vec::with_capacity(ticks.len());
+    for ticks in ticks {
+        let delta = ticks.map_or(0, |ticks| ticks.wrapping_sub(last).cast_signed());
+        let symbol = match ticks {
+            None => SymbolTypeTcc::PacketNotReceived,
+            Some(_) if (0..=255).contains(&delta) => SymbolTypeTcc::PacketReceivedSmallDelta,
+            Some(_) => SymbolTypeTcc::PacketReceivedLargeDelta,
+        };
+        symbols.push(symbol);
+        if let Some(ticks) = ticks {
+            last = *ticks;
+            recv_deltas
+                .push(RecvDelta { type_tcc_packet: symbol, delta: i64::from(delta) * TYPE_TCC_DELTA_SCALE_FACTOR });
+        }
+    }
+    let chunk = |symbols: &[SymbolTypeTcc]| {
+        PacketStatusChunk::StatusVectorChunk(StatusVectorChunk {
+            type_tcc: StatusChunkTypeTcc::StatusVectorChunk,
+            symbol_size: SymbolSizeTypeTcc::TwoBit,
+            symbol_list: symbols.to_vec(),
+        })
+    };
+    write(&[Box::new(TransportLayerCc {
+        sender_ssrc: REPORTER,
+        media_ssrc: ssrc,
+        base_sequence_number: base,
+        packet_status_count: ticks.len() as u16,
+        reference_time,
+        fb_pkt_count: count,
+        packet_chunks: symbols.chunks(7).map(chunk).collect(),
+        recv_deltas,
+    })])
 }
 
 /// Asks for packets again.

@@ -13,11 +13,14 @@ pub const VIDEO: u8 = 102;
 pub const RTX: u8 = 103;
 /// Id of the header extension with the encoding's rid (RFC 8852) in publishers' offers.
 pub const RID_EXTENSION: u8 = 4;
+/// Id of the header extension with the transport-wide number in viewers' offers.
+pub const NUMBER_EXTENSION: u8 = 6;
 /// Longest answer that is looked at, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 
 const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+const TRANSPORT_NUMBER: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 const RTP_STREAM_ID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 
 /// What a server answered.
@@ -33,6 +36,8 @@ pub struct Answer {
     pub candidate: SocketAddr,
     /// The streams that it sends, by m-line: of media, and of retransmissions.
     pub streams: Vec<(u32, Option<u32>)>,
+    /// Its packets have transport-wide numbers, and it wants to be told when they come.
+    pub is_numbered: bool,
 }
 
 /// Why an answer cannot be used.
@@ -53,8 +58,9 @@ pub fn offer_to_view(fingerprint: &str, slots: usize) -> String {
         transport(&mut text, fingerprint, mid);
         text.push_str("a=recvonly\r\n");
         let _ = write!(text, "a=extmap:2 {ABS_SEND_TIME}\r\na=extmap:5 {PLAYOUT_DELAY}\r\n");
+        let _ = write!(text, "a=extmap:{NUMBER_EXTENSION} {TRANSPORT_NUMBER}\r\n");
         codec(&mut text, true);
-        let _ = write!(text, "a=rtcp-fb:{VIDEO} goog-remb\r\n");
+        let _ = write!(text, "a=rtcp-fb:{VIDEO} goog-remb\r\na=rtcp-fb:{VIDEO} transport-cc\r\n");
     }
     text
 }
@@ -123,6 +129,11 @@ impl Answer {
             fingerprint: fingerprint.to_owned(),
             candidate: candidates.filter_map(candidate).next().ok_or(InvalidAnswer("has no UDP candidate"))?,
             streams: accepted.iter().filter_map(|media| stream(media)).collect(),
+            is_numbered: first
+                .attributes
+                .iter()
+                .filter_map(|a| a.value.as_deref())
+                .any(|v| v.ends_with(TRANSPORT_NUMBER)),
         })
     }
 }

@@ -51,7 +51,13 @@ fn program() -> anyhow::Result<PathBuf> {
 impl Target {
     /// On the server's core, with one shard.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        Self::with(&["--core", &SERVER_CORE.to_string(), "--shards", "1", "--media-bind", "127.0.0.1"])
+        Self::estimating("remb")
+    }
+
+    /// The same, which estimates so what viewers' networks carry.
+    pub(crate) fn estimating(estimation: &str) -> anyhow::Result<Self> {
+        let core = SERVER_CORE.to_string();
+        Self::with(&["--core", &core, "--shards", "1", "--media-bind", "127.0.0.1", "--estimation", estimation])
     }
 
     /// With these arguments.

@@ -1,16 +1,20 @@
-//! What a viewer's network carries, as one rate: by what its receiver says that it can take (REMB,
-//! draft-alvestrand-rmcat-remb-03), by what it loses, and by probes.
+//! What a viewer's network carries, as one rate: by what its receiver tells, by what it loses, and by probes.
 //!
-//! A receiver that estimates as draft-ietf-rmcat-gcc-02 has it (section 5) lowers its REMB only when packets queue, to 0.85
-//! of what arrives, again and again while they do, and tells that at once. Else it raises it, by some 8 % a second or less,
-//! and by no more than to 1.5 times what arrives; so after a fall it stays far below what is carried for a long time. Hence
-//! falls are evidence of a small link and rises of one that is not full, but not the value as such, and one fall is little
-//! of it: a moment of jitter brings it about. A small link makes the next one follow at once.
+//! What receivers tell is one of two things, each with a room: an estimate (`remb`), or when which packets came (`twcc`).
+//! Either shows that the network is full, or that it carries what is sent. What follows is the same: the rate is lowered, a
+//! step of a probe (`probe`) counts or ends.
 //!
 //! Invariants: the rate rises only to what was sent and arrived; a probe ends by itself, at its goal, at the first sign of
 //! a queue, or in silence.
 
+mod probe;
+mod remb;
+mod twcc;
+
+use probe::Probe;
+use remb::Remb;
 use std::time::{Duration, Instant};
+use twcc::Twcc;
 
 /// Without a limit: the receiver gives no estimate.
 const UNLIMITED: u64 = u64::MAX;
@@ -20,44 +24,20 @@ const START: u64 = 5_000_000;
 const LEAST: u64 = 50_000;
 /// A receiver that was sent pictures for so long and has not given an estimate gives none.
 const NO_ESTIMATE_AFTER: Duration = Duration::from_secs(8);
-/// A first estimate within so long is a fall, or it would have come 5 s after the first packet and been what arrives.
-const EARLY: Duration = Duration::from_millis(3500);
 /// Spans over which is measured what was sent.
 const SPAN: Duration = Duration::from_millis(500);
-/// Falls are a small link when they lead below this share of the least that was sent lately, and of the estimate before
-/// them: a receiver measures what arrives over a second, in which there may be a keyframe or none.
-const CLEAR_FALL: f64 = 0.8;
-/// One fall alone is one only when it leads below this share of that.
-const DEEP_FALL: f64 = 0.6;
-/// What is left of what arrives after a fall.
-const BETA: f64 = 0.85;
-/// No probe begins for so long after any fall.
-const DOUBT: Duration = Duration::from_millis(1500);
 /// Share of packets lost from which on the network is too small, and not just poor (draft-ietf-rmcat-gcc-02, section 6).
 const TOO_LOSSY: f32 = 0.1;
 /// Reports speak of the time before a reaction to the one before them, until so long after it.
 const REACTION: Duration = Duration::from_millis(1500);
-/// A probe sends so many times what the step before it did.
-const PROBE_STEP: f64 = 1.5;
-/// How long a probe's step lasts before a report can confirm it, beside the round trip; and the one that reaches the goal,
-/// for a queue that grows slowly shows late.
-const PROBE_HOLD: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(900));
-/// A step that is not confirmed so long after that is not carried.
-const PROBE_PATIENCE: Duration = Duration::from_millis(600);
-/// Packets that may be missed during a step, beside twice what is lost anyway.
-const PROBE_MISSED: f32 = 3.0;
-/// A packet, in bytes.
-const PACKET: f32 = 1100.0;
-/// Of what was sent in a confirmed step, the share that had to be reached: the rest is what the frames left open.
-const PROBE_REACHED: f64 = 0.98;
 /// So much more round trip than the least is a queue that a probe made ...
 const PROBE_QUEUE: Duration = Duration::from_millis(80);
 /// ... and so much more, twice in a row, one that pictures make ...
 const QUEUE: Duration = Duration::from_millis(250);
 /// ... for which this share of what is sent remains.
 const WITH_QUEUE: f64 = 0.7;
-/// Pause after a step down or a probe in vain: at first, and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
+/// Pause after a step down or a probe in vain, at first.
+const BACK_OFF: Duration = Duration::from_secs(3);
 /// Pause after a probe that reached its goal.
 const AFTER_PROBE: Duration = Duration::from_secs(1);
 /// How much more is sent each second to a receiver that gives no estimate, after its rate was lowered.
@@ -70,17 +50,12 @@ const PROVED: Duration = Duration::from_secs(20);
 pub struct Bandwidth {
     /// In bit/s.
     rate: u64,
-    /// The last estimate, and the highest since the rate was lowered, in bit/s.
-    estimate: Option<u64>,
-    highest: u64,
+    evidence: Evidence,
     sent: Sent,
     first: Option<Instant>,
-    /// When the estimate last fell, and when the rate was last lowered.
-    fell: Option<Instant>,
+    /// When the rate was last lowered.
     lowered: Option<Instant>,
-    /// It was lowered to the estimate.
-    by_estimate: bool,
-    /// By one fall, of which it is not known yet whether it was a moment of jitter: since when, and the rate before.
+    /// By slight evidence, of which it is not known yet whether it was a moment of jitter: since when, and the rate before.
     unsure: Option<(Instant, u64)>,
     /// Mean share of packets lost.
     lost: f32,
@@ -100,18 +75,69 @@ pub struct Bandwidth {
     raised: Option<Instant>,
 }
 
-/// One step of a probe.
+/// How it is estimated what a viewer's network carries.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Estimation {
+    /// By the receiver (draft-alvestrand-rmcat-remb-03).
+    #[default]
+    Remb,
+    /// Here, by feedback on when packets came (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    Twcc,
+}
+
+/// What the receiver told.
 #[derive(Clone, Copy, Debug)]
-struct Probe {
-    since: Instant,
-    /// Bytes that had been sent then.
-    sent: u64,
-    /// In bit/s.
-    rate: u64,
-    /// The estimate when it began.
-    estimate: u64,
-    /// Packets that were missed since.
-    missed: usize,
+enum Evidence {
+    Remb(Remb),
+    Twcc(Twcc),
+}
+
+impl Evidence {
+    /// Whether it has told anything.
+    fn is_known(&self) -> bool {
+        match self {
+            Self::Remb(remb) => remb.is_known(),
+            Self::Twcc(twcc) => twcc.is_known(),
+        }
+    }
+
+    /// Whether nothing speaks against a probe.
+    fn is_calm(&self, now: Instant) -> bool {
+        match self {
+            Self::Remb(remb) => remb.is_calm(now),
+            Self::Twcc(twcc) => twcc.is_calm(),
+        }
+    }
+
+    /// The longest pause after a probe in vain.
+    fn longest_back_off(&self) -> Duration {
+        match self {
+            Self::Remb(_) => remb::LONGEST_BACK_OFF,
+            Self::Twcc(_) => twcc::LONGEST_BACK_OFF,
+        }
+    }
+
+    /// The rate was lowered.
+    fn lowered(&mut self) {
+        if let Self::Remb(remb) = self {
+            remb.lowered();
+        }
+    }
+
+    /// A probe was given up.
+    fn gave_up(&mut self) {
+        if let Self::Remb(remb) = self {
+            remb.gave_up();
+        }
+    }
+
+    /// A step of a probe begins.
+    fn step(&mut self) {
+        match self {
+            Self::Remb(remb) => remb.step(),
+            Self::Twcc(twcc) => twcc.step(),
+        }
+    }
 }
 
 /// What was sent: bytes in all at a few moments, at least a [`SPAN`] apart, newest first.
@@ -146,18 +172,25 @@ fn share(rate: u64, of: f64) -> u64 {
     (rate as f64 * of) as u64
 }
 
-/// Of a network of which nothing is known.
 impl Default for Bandwidth {
     fn default() -> Self {
+        Self::new(Estimation::Remb)
+    }
+}
+
+impl Bandwidth {
+    /// Of a network of which nothing is known.
+    pub fn new(estimation: Estimation) -> Self {
+        let evidence = match estimation {
+            Estimation::Remb => Evidence::Remb(Remb::default()),
+            Estimation::Twcc => Evidence::Twcc(Twcc::default()),
+        };
         Self {
             rate: START,
-            estimate: None,
-            highest: 0,
+            evidence,
             sent: Sent::default(),
             first: None,
-            fell: None,
             lowered: None,
-            by_estimate: false,
             unsure: None,
             lost: 0.0,
             round_trip: None,
@@ -168,13 +201,11 @@ impl Default for Bandwidth {
             unprobed: START,
             probed: None,
             next_probe: None,
-            back_off: BACK_OFF.0,
+            back_off: BACK_OFF,
             raised: None,
         }
     }
-}
 
-impl Bandwidth {
     /// What the network is taken to carry, in bit/s.
     pub fn rate(&self) -> u64 {
         self.rate
@@ -188,46 +219,6 @@ impl Bandwidth {
     /// Whether the network has shown what it does not carry.
     pub fn is_limited(&self) -> bool {
         self.lowered.is_some()
-    }
-
-    /// The receiver says at `now` that it can take `estimate` bit/s; `sent` bytes were sent in all. True when the rate is
-    /// another than before.
-    pub fn estimate(&mut self, now: Instant, sent: u64, estimate: u64) -> bool {
-        let before = self.rate;
-        let sending = self.sent.rate(now, sent);
-        let last = self.estimate.replace(estimate);
-        let is_early = last.is_none() && self.first.is_none_or(|at| now < at + EARLY);
-        let least = if is_early { sending } else { self.sent.least() };
-        let is_low = estimate < share(least, CLEAR_FALL);
-        let has_fallen = last.map_or(is_low, |last| estimate < last);
-        let has_risen = last.is_some_and(|last| estimate > last);
-        if before == UNLIMITED {
-            self.rate = START.max(sending);
-        }
-        if has_fallen {
-            let again = self.fell.replace(now).is_some_and(|at| now < at + REACTION);
-            let is_plain = again || estimate < share(least, DEEP_FALL);
-            let is_clear = is_low && (is_early || (is_plain && estimate < share(self.highest, CLEAR_FALL)));
-            if self.was_probing(now) {
-                self.give_up(now);
-            } else if is_clear || (self.is_reacting(now) && self.by_estimate) {
-                let unsure = Some((now, self.rate)).filter(|_| !self.is_reacting(now));
-                self.lower(now, estimate);
-                (self.by_estimate, self.unsure) = (true, unsure);
-            } else if self.is_reacting(now) {
-                // The estimate may be far below for older reasons.
-                self.lower(now, estimate.max(share(self.rate, BETA)));
-            }
-        }
-        self.highest = self.highest.max(estimate);
-        self.confirm(now, sent, has_risen);
-        let was_jitter = self.unsure.is_some() && !self.is_reacting(now);
-        if !has_fallen && (estimate >= sending || was_jitter) {
-            self.rate = self.rate.max(sending);
-        }
-        self.unsure = self.unsure.filter(|_| self.is_reacting(now));
-        self.begin_probe(now, sent, sending);
-        self.rate != before
     }
 
     /// The receiver lost this share of packets, in 1/256. True when the rate is another than before.
@@ -272,40 +263,6 @@ impl Bandwidth {
         (self.round_trip, self.way, self.is_late, self.lost, self.probe) = (None, None, false, 0.0, None);
     }
 
-    /// The receiver misses so many packets and asks for them.
-    pub fn missed(&mut self, now: Instant, sent: u64, packets: usize) {
-        let Some(probe) = &mut self.probe else { return };
-        probe.missed += packets;
-        let usual = 2.0 * self.lost * (sent - probe.sent) as f32 / PACKET;
-        if probe.missed as f32 > PROBE_MISSED + usual {
-            self.give_up(now);
-        }
-    }
-
-    /// What would have to be carried, in bit/s, for a better picture; `None` when there is none.
-    pub fn aim(&mut self, goal: Option<u64>) {
-        self.goal = goal;
-        self.probe = self.probe.filter(|_| goal.is_some());
-    }
-
-    /// Whether a probe is under way.
-    pub fn is_probing(&self) -> bool {
-        self.probe.is_some()
-    }
-
-    /// Bytes to be sent now beside what is sent anyway, for the probe that is under way.
-    pub fn padding(&mut self, now: Instant, sent: u64) -> u64 {
-        let Some(probe) = self.probe else { return 0 };
-        let elapsed = now.saturating_duration_since(probe.since);
-        if elapsed >= self.hold(&probe) + PROBE_PATIENCE {
-            self.give_up(now);
-            return 0;
-        }
-        self.probed = Some(now);
-        let due = (probe.rate as f64 * elapsed.as_secs_f64() / 8.0) as u64;
-        due.saturating_sub(sent - probe.sent)
-    }
-
     /// Time passes.
     pub fn visit(&mut self, now: Instant, sent: u64) {
         self.sent.rate(now, sent);
@@ -313,9 +270,9 @@ impl Bandwidth {
             self.first.get_or_insert(now);
         }
         if self.raised.is_some_and(|at| now >= at + PROVED) {
-            (self.raised, self.back_off) = (None, BACK_OFF.0);
+            (self.raised, self.back_off) = (None, BACK_OFF);
         }
-        let is_silent = self.estimate.is_none() && self.first.is_some_and(|at| now >= at + NO_ESTIMATE_AFTER);
+        let is_silent = !self.evidence.is_known() && self.first.is_some_and(|at| now >= at + NO_ESTIMATE_AFTER);
         if is_silent && self.lowered.is_none() {
             self.rate = UNLIMITED;
         } else if is_silent && !self.is_reacting(now) && self.rate != UNLIMITED {
@@ -338,76 +295,15 @@ impl Bandwidth {
         if self.probe.take().is_some() || self.raised.take().is_some() {
             self.fail();
         }
-        (self.lowered, self.by_estimate, self.unsure) = (Some(now), false, None);
+        (self.lowered, self.unsure) = (Some(now), None);
         self.rate = self.rate.min(rate).max(LEAST);
-        self.highest = self.estimate.unwrap_or_default();
+        self.evidence.lowered();
         // What was sent before says nothing of what is carried from now on.
         self.sent = Sent::default();
         self.pause(now);
     }
 
-    /// What was tried is not carried: the next attempt waits longer.
-    fn fail(&mut self) {
-        self.probe = None;
-        self.back_off = (2 * self.back_off).min(BACK_OFF.1);
-    }
-
-    /// The network does not carry what the probe sent, and what it carried before as before.
-    fn give_up(&mut self, now: Instant) {
-        if self.probe.is_some() || self.raised.take().is_some() {
-            self.fail();
-            self.pause(now);
-        }
-        self.rate = self.rate.min(self.unprobed);
-        // What goes on for long after it is the network's own doing.
-        self.probed = self.probed.and_then(|at| at.checked_sub(REACTION * 2 / 3));
-        self.highest = self.estimate.unwrap_or_default();
-    }
-
     fn pause(&mut self, now: Instant) {
         self.next_probe = Some(now + self.back_off);
-    }
-
-    fn hold(&self, probe: &Probe) -> Duration {
-        let is_last = self.goal.is_some_and(|goal| probe.rate >= goal);
-        let hold = if is_last { PROBE_HOLD.1 } else { PROBE_HOLD.0 };
-        hold + self.round_trip.unwrap_or_default()
-    }
-
-    /// A step of a probe that lasted long enough, and has no queue behind it, was carried.
-    fn confirm(&mut self, now: Instant, sent: u64, has_risen: bool) {
-        let Some(probe) = self.probe else { return };
-        let hold = self.hold(&probe);
-        let carried = bit_rate(now, probe.since, sent - probe.sent).min(probe.rate);
-        let estimate = self.estimate.unwrap_or_default();
-        let is_clear = (has_risen && estimate > probe.estimate) || estimate >= carried;
-        if now < probe.since + hold || !is_clear || carried < share(probe.rate, PROBE_REACHED) {
-            return;
-        }
-        self.rate = self.rate.max(carried);
-        if self.goal.is_none_or(|goal| probe.rate >= goal) {
-            self.probe = None;
-            self.raised = Some(now);
-            self.next_probe = Some(now + AFTER_PROBE);
-        } else {
-            self.step(now, sent, carried);
-        }
-    }
-
-    fn begin_probe(&mut self, now: Instant, sent: u64, sending: u64) {
-        let is_time = self.next_probe.is_none_or(|at| now >= at);
-        let has_cause = self.goal.is_some_and(|goal| goal > self.rate);
-        let is_calm = self.fell.is_none_or(|at| now >= at + DOUBT);
-        if self.probe.is_none() && is_time && has_cause && is_calm && sending > 0 {
-            self.unprobed = self.rate;
-            self.step(now, sent, sending);
-        }
-    }
-
-    fn step(&mut self, now: Instant, sent: u64, from: u64) {
-        let (Some(goal), Some(estimate)) = (self.goal, self.estimate) else { return };
-        // What is known to be carried is no news.
-        let rate = share(from, PROBE_STEP).max(self.rate).min(goal);
-        self.probe = Some(Probe { since: now, sent, rate, estimate, missed: 0 });
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Most packets of a train: where sending gets no cheaper, and a burst stays small.
 pub const MAX_TRAIN: usize = 16;
 /// Longest header, original sequence number of a retransmission included.
-const MAX_HEADER: usize = 26;
+const MAX_HEADER: usize = 30;
 
 /// What a packet takes beside its payload: RTP header and extensions, SRTP tag, UDP and IP, in bytes.
 pub(crate) const OVERHEAD: u64 = 64;
@@ -155,6 +155,8 @@ pub(crate) struct Way<'a> {
     pub(crate) to: TransportAddress,
     /// When it is, in 6.18 fixed point seconds.
     pub(crate) send_time: u32,
+    /// Transport-wide number of the first packet; the others follow.
+    pub(crate) number: u16,
     pub(crate) sealer: &'a mut Sealer,
     pub(crate) arena: &'a mut Arena,
 }
@@ -183,6 +185,11 @@ impl Outbound {
         self.header.ssrc()
     }
 
+    /// Whether its packets have transport-wide numbers.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.header.is_numbered()
+    }
+
     /// Whether its receiver takes retransmissions.
     pub(crate) fn has_rtx(&self) -> bool {
         self.rtx.is_some()
@@ -209,7 +216,7 @@ impl Outbound {
         up_to: Layer,
         way: Way<'_>,
     ) -> Option<Train> {
-        let Way { to, send_time, sealer, arena } = way;
+        let Way { to, send_time, mut number, sealer, arena } = way;
         let start = arena.used;
         let mut source = rewriter.source()?;
         let mut segment = 0;
@@ -239,6 +246,7 @@ impl Outbound {
                 sequence: place.sequence as u16,
                 time: place.time,
                 send_time,
+                number,
             };
             self.header.write(out, fields);
             out[header..body_end].copy_from_slice(payload);
@@ -246,6 +254,7 @@ impl Outbound {
             let len = out.len();
             arena.used += len;
             segment = if segment == 0 { len } else { segment };
+            number = number.wrapping_add(1);
             self.packets += 1;
             self.octets += payload.len() as u64;
         }
@@ -254,7 +263,7 @@ impl Outbound {
 
     /// Seals a packet again, as a retransmission; `None` when the viewer takes none.
     pub(crate) fn seal_again(&mut self, packet: &Packet, original: Place, way: Way<'_>) -> Option<Train> {
-        let Way { to, send_time, sealer, arena } = way;
+        let Way { to, send_time, number, sealer, arena } = way;
         let rtx = self.rtx.as_mut()?;
         let start = arena.used;
         let header = rtx.header.size();
@@ -266,6 +275,7 @@ impl Outbound {
             sequence: rtx.next as u16,
             time: original.time,
             send_time,
+            number,
         };
         rtx.header.write(out, fields);
         out[header..header + 2].copy_from_slice(&(original.sequence as u16).to_be_bytes());

@@ -11,6 +11,7 @@
 pub mod allocation;
 pub mod arrivals;
 pub mod bandwidth;
+pub mod departures;
 pub mod dtls;
 mod encoding;
 mod fanout;
@@ -27,6 +28,7 @@ pub mod sdp;
 mod shard;
 pub mod source;
 pub mod srtp;
+pub mod transport_feedback;
 mod types;
 mod viewer;
 

@@ -72,6 +72,16 @@ pub enum Feedback {
     Bye(Vec<Ssrc>),
 }
 
+/// The packets of a decrypted datagram (RFC 3550, section 6.1); one that is cut, and what follows it, comes as it is.
+pub fn packets(mut datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let words = datagram.get(2..4).map_or(0, |length| u16::from_be_bytes([length[0], length[1]]));
+        let (packet, rest) = datagram.split_at((4 * (usize::from(words) + 1)).min(datagram.len()));
+        datagram = rest;
+        (!packet.is_empty()).then_some(packet)
+    })
+}
+
 /// Reads a decrypted datagram; packets of other kinds are passed over, malformed ones end the reading.
 pub fn read(mut datagram: &[u8]) -> Vec<Feedback> {
     let Ok(packets) = unmarshal(&mut datagram) else { return Vec::new() };

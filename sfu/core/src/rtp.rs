@@ -112,16 +112,19 @@ pub struct ViewerExtensions {
     pub abs_send_time: Option<u8>,
     /// [`PLAYOUT_DELAY`].
     pub playout_delay: Option<u8>,
+    /// [`TRANSPORT_NUMBER`].
+    pub transport_number: Option<u8>,
 }
 
 /// Everything of a viewer's header that stays the same from packet to packet: a constant size, so that the packets
 /// of a train are equally long.
 #[derive(Clone, Debug)]
 pub struct HeaderTemplate {
-    bytes: [u8; 24],
+    bytes: [u8; 28],
     len: usize,
     send_time_at: Option<usize>,
     playout_delay_at: Option<usize>,
+    number_at: Option<usize>,
 }
 
 /// What differs from packet to packet.
@@ -137,29 +140,32 @@ pub struct Fields {
     pub time: u32,
     /// When it leaves, in 6.18 fixed point seconds.
     pub send_time: u32,
+    /// Transport-wide number.
+    pub number: u16,
 }
 
 impl HeaderTemplate {
     /// A template for one stream. The playout delay is 0 to 0: show frames as they come.
     pub fn new(ssrc: Ssrc, extensions: ViewerExtensions) -> Self {
-        let mut bytes = [0; 24];
+        let mut bytes = [0; 28];
         bytes[0] = 0x80;
         bytes[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
         let mut at = FIXED_HEADER + 4;
-        let mut put = |id: Option<u8>| {
-            let id = id?;
-            bytes[at] = id << 4 | 2;
+        // Each takes a word: a byte of padding follows the number.
+        let mut put = |id: Option<u8>, len: u8| {
+            bytes[at] = id? << 4 | (len - 1);
             at += 4;
             Some(at - 3)
         };
-        let (send_time_at, playout_delay_at) = (put(extensions.abs_send_time), put(extensions.playout_delay));
+        let (send_time_at, playout_delay_at) = (put(extensions.abs_send_time, 3), put(extensions.playout_delay, 3));
+        let number_at = put(extensions.transport_number, 2);
         let words = (at - FIXED_HEADER - 4) / 4;
         if words == 0 {
-            return Self { bytes, len: FIXED_HEADER, send_time_at, playout_delay_at };
+            return Self { bytes, len: FIXED_HEADER, send_time_at, playout_delay_at, number_at };
         }
         bytes[0] |= 0x10;
         bytes[12..16].copy_from_slice(&[0xbe, 0xde, 0, words as u8]);
-        Self { bytes, len: at, send_time_at, playout_delay_at }
+        Self { bytes, len: at, send_time_at, playout_delay_at, number_at }
     }
 
     /// From now on frames are to be shown so much later than they come, at least and at most; each below 41 s.
@@ -176,6 +182,11 @@ impl HeaderTemplate {
         self.len
     }
 
+    /// Whether its packets have transport-wide numbers.
+    pub fn is_numbered(&self) -> bool {
+        self.number_at.is_some()
+    }
+
     /// Whose stream it is for.
     pub fn ssrc(&self) -> Ssrc {
         Ssrc(u32::from_be_bytes([self.bytes[8], self.bytes[9], self.bytes[10], self.bytes[11]]))
@@ -183,13 +194,16 @@ impl HeaderTemplate {
 
     /// Writes a header to the start of `out`.
     pub fn write(&self, out: &mut [u8], fields: Fields) {
-        let Fields { payload_type, marker, sequence, time, send_time } = fields;
+        let Fields { payload_type, marker, sequence, time, send_time, number } = fields;
         out[..self.len].copy_from_slice(&self.bytes[..self.len]);
         out[1] = u8::from(marker) << 7 | payload_type & 0x7f;
         out[2..4].copy_from_slice(&sequence.to_be_bytes());
         out[4..8].copy_from_slice(&time.to_be_bytes());
         if let Some(at) = self.send_time_at {
             out[at..at + 3].copy_from_slice(&send_time.to_be_bytes()[1..]);
+        }
+        if let Some(at) = self.number_at {
+            out[at..at + 2].copy_from_slice(&number.to_be_bytes());
         }
     }
 }

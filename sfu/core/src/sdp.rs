@@ -6,6 +6,7 @@
 mod answer;
 mod offer;
 
+use crate::bandwidth::Estimation;
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
 use crate::rtp::ViewerExtensions;
@@ -97,6 +98,8 @@ pub struct ViewTerms {
     pub slots: usize,
     /// A random number that the SSRCs of what is sent are taken from.
     pub ssrcs: u32,
+    /// How it is estimated what its network carries, where its peer can do that: else by REMB.
+    pub estimation: Estimation,
 }
 
 impl ViewTerms {
@@ -126,6 +129,13 @@ pub struct ViewerMedia {
     pub slots: Vec<SlotMedia>,
     /// Its audio m-line.
     pub audio: Option<AudioMedia>,
+}
+
+impl ViewerMedia {
+    /// Whether packets have transport-wide numbers, and there is feedback on them.
+    pub fn is_numbered(&self) -> bool {
+        self.slots.iter().any(|slot| slot.extensions.transport_number.is_some())
+    }
 }
 
 /// What was agreed for one video m-line of a viewer.

@@ -1,13 +1,15 @@
 //! A viewer: its slots, what each is to show, what it is shown now, and its stream.
 
 use crate::allocation::{Allotted, Version};
-use crate::bandwidth::Bandwidth;
+use crate::bandwidth::{Bandwidth, Estimation};
+use crate::departures::Departures;
 use crate::encoding::Source;
 use crate::fanout::Outbound;
 use crate::path::{Path, SentReports};
 use crate::rewrite::Rewriter;
 use crate::sdp::ViewerMedia;
 use crate::srtp::Sealer;
+use crate::transport_feedback::TransportFeedback;
 use crate::types::{CameraKey, Packet, SlotId, SlotState, Ssrc, Subscription, TransportAddress};
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
@@ -43,6 +45,15 @@ pub(crate) struct SlotAt {
     pub(crate) slot: SlotId,
 }
 
+/// What leads to a connected viewer.
+pub(crate) struct Outward<'a> {
+    /// Where it receives.
+    pub(crate) to: TransportAddress,
+    pub(crate) sealer: &'a mut Sealer,
+    /// Where the slot's packets have transport-wide numbers.
+    pub(crate) departures: Option<&'a mut Departures>,
+}
+
 /// How a slot is fed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Feed {
@@ -76,6 +87,8 @@ pub(crate) struct Viewer {
     pub(crate) next_chunk: Instant,
     path: Path,
     pub(crate) bandwidth: Bandwidth,
+    /// Where its packets have transport-wide numbers.
+    departures: Option<Box<Departures>>,
     rtx: Allowance,
     bursts: Allowance,
 }
@@ -114,9 +127,11 @@ impl Viewer {
         let sound = |audio| Box::new(Slot::new(now, Outbound::audio(audio), first_sequence));
         let audio = media.audio.as_ref().map(sound);
         let (rtx, bursts) = (Allowance::default(), Allowance::default());
-        let (path, bandwidth) = (Path::default(), Bandwidth::default());
+        let departures = media.is_numbered().then(|| Box::new(Departures::new(now)));
+        let estimation = if departures.is_some() { Estimation::Twcc } else { Estimation::Remb };
+        let (path, bandwidth) = (Path::default(), Bandwidth::new(estimation));
         let (to, sealer, playing, total, next_chunk) = (None, None, None, 0, now);
-        Self { slots, audio, to, sealer, playing, total, next_chunk, path, bandwidth, rtx, bursts }
+        Self { slots, audio, to, sealer, playing, total, next_chunk, path, bandwidth, departures, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -139,13 +154,15 @@ impl Viewer {
         }
     }
 
-    /// Once it is connected: where it receives, its key, and one of its slots.
-    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(TransportAddress, &mut Sealer, &mut Slot)> {
+    /// Once it is connected: what leads to it, and one of its slots.
+    pub(crate) fn outward(&mut self, id: SlotId) -> Option<(Outward<'_>, &mut Slot)> {
         let slot = match id {
             SlotId::Video(number) => self.slots.get_mut(usize::from(number)),
             SlotId::Audio => self.audio.as_deref_mut(),
         };
-        Some((self.to?, self.sealer.as_mut()?, slot?))
+        let slot = slot?;
+        let departures = self.departures.as_deref_mut().filter(|_| slot.out.is_numbered());
+        Some((Outward { to: self.to?, sealer: self.sealer.as_mut()?, departures }, slot))
     }
 
     /// The slot whose stream has this SSRC.
@@ -209,6 +226,21 @@ impl Viewer {
     pub(crate) fn estimate(&mut self, now: Instant, estimate: u64) -> bool {
         let sent = self.sent();
         self.bandwidth.estimate(now, sent, estimate)
+    }
+
+    /// What it tells of how packets arrive; answers their rate in bit/s, and whether its network carries another than before.
+    pub(crate) fn arrived(&mut self, now: Instant, told: TransportFeedback<'_>) -> Option<(u64, bool)> {
+        let sent = self.sent();
+        let arriving = self.departures.as_mut()?.hear(told)?;
+        Some((arriving.rate, self.bandwidth.arrived(now, sent, arriving)))
+    }
+
+    /// It is elsewhere: the way to it is another.
+    pub(crate) fn moved(&mut self) {
+        self.bandwidth.moved();
+        if let Some(departures) = &mut self.departures {
+            departures.moved();
+        }
     }
 
     /// It misses so many packets.

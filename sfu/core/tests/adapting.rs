@@ -9,7 +9,7 @@ use net::streams::Stream;
 use net::{Net, SSRC};
 use sfu_core::{Input, SlotId, SlotState, Ssrc, rtcp};
 use simulation::camera::{Camera, FRAME, Part, rate_of};
-use simulation::{Figures, ONE, RTX, WALL, Wish, cameras, change, network, play, remb};
+use simulation::{Figures, ONE, RTX, Tells, WALL, Wish, cameras, change, network, play, remb};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -264,14 +264,20 @@ struct Limits {
 /// Each network is watched with so many seeds: one alone is chance.
 const SEEDS: u64 = 5;
 
-/// Watches a network for so long as one large picture and as a wall, and prints what came of it in the mean.
-#[expect(clippy::print_stdout, reason = "figures are printed")]
+/// Watches a network for so long as one large picture and as a wall, by REMB and by TWCC, and prints what came of it in
+/// the mean.
 fn watch(name: &str, file: &str, seconds: u64, limits: [Limits; 2]) {
+    watch_by(Tells::Estimates, name, file, seconds, limits);
+    watch_by(Tells::Arrivals, &format!("twcc_{name}"), file, seconds, limits);
+}
+
+#[expect(clippy::print_stdout, reason = "figures are printed")]
+fn watch_by(tells: Tells, name: &str, file: &str, seconds: u64, limits: [Limits; 2]) {
     for ((scene, wishes), limits) in [("one", ONE), ("wall", WALL)].into_iter().zip(limits) {
         let play_with = |seed: u64| {
             let mut network = network(file);
             network.seed += 1000 * seed;
-            play(&network, wishes, Duration::from_secs(seconds), false)
+            play(&network, wishes, Duration::from_secs(seconds), tells)
         };
         let plays: Vec<Figures> = (0..SEEDS).map(play_with).collect();
         let seen = Figures::mean(&plays);
@@ -334,13 +340,15 @@ fn without_reports_of_how_they_arrive_pictures_freeze_far_more() {
         ("drop", ONE, 75, 25.0),
         ("dsl-bufferbloat", WALL, 30, 50.0),
     ] {
-        let seen = play(&network(file), wishes, Duration::from_secs(seconds), true);
+        let seen = play(&network(file), wishes, Duration::from_secs(seconds), Tells::Nothing);
         assert!(seen.freeze >= least, "{file}: {seen:?}");
     }
 }
 
 #[test]
 fn a_simulation_comes_to_the_same_each_time() {
-    let play = || play(&network("drop"), WALL, Duration::from_secs(75), false);
-    assert_eq!(play(), play());
+    for tells in [Tells::Estimates, Tells::Arrivals] {
+        let play = || play(&network("drop"), WALL, Duration::from_secs(75), tells);
+        assert_eq!(play(), play());
+    }
 }

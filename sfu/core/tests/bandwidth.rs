@@ -1,7 +1,8 @@
 //! What a viewer's network carries, by what its receiver says and by probes.
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
-use sfu_core::bandwidth::Bandwidth;
+use sfu_core::bandwidth::{Bandwidth, Estimation};
+use sfu_core::departures::Arriving;
 use std::time::{Duration, Instant};
 
 const REPORT: Duration = Duration::from_millis(400);
@@ -17,6 +18,37 @@ struct Viewer {
 impl Viewer {
     fn new() -> Self {
         Self { bandwidth: Bandwidth::default(), now: Instant::now(), sent: 0 }
+    }
+
+    /// One whose receiver tells when packets come.
+    fn telling() -> Self {
+        Self { bandwidth: Bandwidth::new(Estimation::Twcc), ..Self::new() }
+    }
+
+    /// Sends `rate` bit/s for so long, and what a probe needs beside it; each 100 ms it is told that `through` bit/s
+    /// arrive, with a queue that is `ms` at first and grows by `growth` ms each time.
+    fn arriving(&mut self, rate: u64, time: Duration, through: impl Fn(u64) -> u64, [ms, growth]: [u64; 2]) {
+        let mut queue = ms;
+        for _ in 0..time.as_millis() / 100 {
+            let before = self.sent;
+            for _ in 0..5 {
+                self.now += Duration::from_millis(20);
+                self.sent += rate / 8 / 50;
+                self.sent += self.bandwidth.padding(self.now, self.sent);
+            }
+            let arrives = through(80 * (self.sent - before));
+            let ago = |hundreds: u64| Duration::from_millis(queue.saturating_sub(hundreds * growth));
+            let arriving = Arriving {
+                rate: arrives,
+                newer_rate: arrives,
+                older_queue: ago(4),
+                queue: ago(1),
+                last_queue: ago(0),
+                through_queue: (queue > 50).then_some(arrives),
+            };
+            self.bandwidth.arrived(self.now, self.sent, arriving);
+            queue += growth;
+        }
     }
 
     /// Sends `rate` bit/s, and what a probe needs beside it, until the next report.
@@ -230,4 +262,105 @@ fn heavy_loss_lowers_the_rate_once_for_a_time_and_light_loss_does_not() {
     assert!((1_400_000..1_900_000).contains(&once), "{once}");
     viewer.bandwidth.loss(viewer.now, viewer.sent, 128);
     assert_eq!(viewer.bandwidth.rate(), once);
+}
+
+/// All that is sent.
+fn whole(sent: u64) -> u64 {
+    sent
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn packets_that_come_without_a_queue_set_no_limit() {
+    let mut viewer = Viewer::telling();
+    viewer.arriving(6 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+    assert!(!viewer.bandwidth.is_limited());
+    assert!(viewer.bandwidth.rate().abs_diff(6 * MEGABIT) < 100_000, "what arrives is carried");
+}
+
+#[test]
+fn a_queue_that_grows_limits_the_rate_to_a_little_less_than_what_comes_through_it() {
+    let mut viewer = Viewer::telling();
+    viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+    // Little is missing, so it takes a while to show.
+    viewer.arriving(2 * MEGABIT, 2 * SECOND, |_| 1_800_000, [0, 11]);
+    assert_eq!(viewer.bandwidth.rate(), 1_620_000);
+}
+
+#[test]
+fn a_network_that_suddenly_carries_far_less_is_known_within_half_a_second() {
+    let mut viewer = Viewer::telling();
+    viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+    viewer.arriving(2 * MEGABIT, SECOND / 2, |_| 600_000, [0, 70]);
+    assert_eq!(viewer.bandwidth.rate(), 540_000);
+}
+
+#[test]
+fn a_queue_that_stands_or_shrinks_is_no_limit() {
+    for (first, through) in [([120, 0], whole as fn(u64) -> u64), ([0, 0], whole)] {
+        let mut viewer = Viewer::telling();
+        viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+        viewer.arriving(2 * MEGABIT, 5 * SECOND, through, first);
+        assert!(!viewer.bandwidth.is_limited(), "{first:?}");
+    }
+}
+
+/// One whose network has shown that it carries 0.6 Mbit/s, until a probe is under way.
+fn probing() -> Viewer {
+    let mut viewer = Viewer::telling();
+    viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+    viewer.arriving(2 * MEGABIT, SECOND / 2, |_| 600_000, [0, 70]);
+    viewer.bandwidth.aim(Some(2_300_000));
+    let since = viewer.now;
+    while !viewer.bandwidth.is_probing() {
+        assert!(viewer.bandwidth.rate() < 600_000, "no step up without a probe");
+        assert!(viewer.now < since + 10 * SECOND, "no probe");
+        viewer.arriving(450_000, SECOND / 10, whole, [0, 0]);
+    }
+    assert!(viewer.now > since + 2 * SECOND);
+    viewer
+}
+
+#[test]
+fn steps_of_a_probe_count_as_soon_as_they_arrive_without_a_queue() {
+    let mut viewer = probing();
+    let since = viewer.now;
+    let mut rates = vec![viewer.bandwidth.rate()];
+    while viewer.bandwidth.is_probing() {
+        viewer.arriving(450_000, SECOND / 10, whole, [0, 0]);
+        rates.push(viewer.bandwidth.rate());
+    }
+    rates.dedup();
+    assert!(
+        rates.len() >= 4 && rates.windows(2).all(|pair| pair[0] < pair[1] && pair[1] <= pair[0] * 8 / 5),
+        "{rates:?}"
+    );
+    assert!(viewer.bandwidth.rate().abs_diff(2_300_000) < 120_000, "{rates:?}");
+    assert!(viewer.now < since + 4 * SECOND, "{:?}", viewer.now - since);
+}
+
+#[test]
+fn a_step_that_queues_or_does_not_arrive_does_not_count() {
+    for (through, queue) in [(whole as fn(u64) -> u64, [35, 30]), (|_| 450_000, [0, 0])] {
+        let mut viewer = probing();
+        let before = viewer.bandwidth.rate();
+        let since = viewer.now;
+        while viewer.bandwidth.is_probing() {
+            viewer.arriving(450_000, SECOND / 10, through, queue);
+        }
+        assert!(viewer.now < since + 2 * SECOND, "{queue:?}");
+        assert_eq!(viewer.bandwidth.rate(), before, "{queue:?}");
+    }
+}
+
+#[test]
+fn each_kind_of_evidence_is_for_those_who_give_it() {
+    let mut viewer = Viewer::telling();
+    viewer.rising(2 * MEGABIT, 3 * MEGABIT, 5);
+    viewer.report(2 * MEGABIT, 100_000);
+    assert!(!viewer.bandwidth.is_limited(), "an estimate of a receiver that was asked for none");
+    let mut viewer = Viewer::new();
+    viewer.arriving(2 * MEGABIT, 5 * SECOND, |_| 600_000, [0, 70]);
+    assert!(!viewer.bandwidth.is_limited());
 }

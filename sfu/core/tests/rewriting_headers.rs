@@ -104,13 +104,17 @@ proptest! {
         payload_type in 0..128u8,
         abs_send_time in proptest::option::of(1..15u8),
         playout_delay in proptest::option::of(1..15u8),
+        transport_number in proptest::option::of(1..15u8),
         marker in any::<bool>(),
         sequence in any::<u16>(),
         time in any::<u32>(),
         send_time in 0..1u32 << 24,
+        number in any::<u16>(),
     ) {
-        prop_assume!(abs_send_time.is_none() || abs_send_time != playout_delay);
-        let extensions = ViewerExtensions { abs_send_time, playout_delay };
+        let ids = [abs_send_time, playout_delay, transport_number];
+        let is_alone = |(at, id): (usize, &Option<u8>)| id.is_none() || !ids[..at].contains(id);
+        prop_assume!(ids.iter().enumerate().all(is_alone));
+        let extensions = ViewerExtensions { abs_send_time, playout_delay, transport_number };
         let template = HeaderTemplate::new(Ssrc(ssrc), extensions);
         prop_assert_eq!(template.ssrc(), Ssrc(ssrc));
         let mut packet = vec![0xee; template.size() + 3];
@@ -121,9 +125,10 @@ proptest! {
             sequence: !sequence,
             time: !time,
             send_time: send_time ^ 0xff_ffff,
+            number: !number,
         };
         template.write(&mut packet, before);
-        template.write(&mut packet, Fields { payload_type, marker, sequence, time, send_time });
+        template.write(&mut packet, Fields { payload_type, marker, sequence, time, send_time, number });
         let header = Header::read(&packet, true).expect("well-formed");
         prop_assert_eq!((header.marker, header.payload_type), (marker, payload_type));
         prop_assert_eq!((header.sequence, header.time, header.ssrc), (sequence, time, Ssrc(ssrc)));
@@ -134,6 +139,10 @@ proptest! {
         }
         if let Some(id) = playout_delay {
             prop_assert_eq!(header.extension(&packet, id), Some(&[0u8; 3][..]));
+        }
+        prop_assert_eq!(template.is_numbered(), transport_number.is_some());
+        if let Some(id) = transport_number {
+            prop_assert_eq!(header.extension(&packet, id), Some(&number.to_be_bytes()[..]));
         }
     }
 

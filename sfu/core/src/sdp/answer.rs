@@ -1,6 +1,6 @@
 //! Writing an answer: ICE-lite, DTLS passive, all that is accepted in one bundle; all else is rejected.
 
-use super::offer::value;
+use super::offer::{number_extension, value};
 use super::{AudioMedia, AudioTypes, Local, PayloadTypes, PublisherMedia, SlotMedia};
 use crate::ice::Credentials;
 use crate::rtp::{
@@ -63,7 +63,10 @@ impl<'a> Answer<'a> {
         let types = agreed.payload_types;
         let mut lines = sent_lines(stream, "video", agreed.extensions);
         lines.extend(video_codec_lines(media, types));
-        lines.push(format!("a=rtcp-fb:{} goog-remb", types.media));
+        lines.push(match agreed.extensions.transport_number {
+            Some(_) => feedback_line(types.media),
+            None => format!("a=rtcp-fb:{} goog-remb", types.media),
+        });
         let (ssrc, rtx) = (agreed.ssrc.0, agreed.rtx_ssrc.0);
         if types.rtx.is_some() {
             lines.push(format!("a=ssrc-group:FID {ssrc} {rtx}"));
@@ -78,6 +81,8 @@ impl<'a> Answer<'a> {
         let extensions = ViewerExtensions { playout_delay: None, ..agreed.extensions };
         let mut lines = sent_lines(stream, "audio", extensions);
         lines.extend(audio_codec_lines(media, agreed.types));
+        let is_told = |n: &u8| extensions.transport_number.is_some() && number_extension(media, [*n]).is_some();
+        lines.extend(agreed.types.codecs().map(|(_, n)| n).filter(is_told).map(feedback_line));
         lines.extend(source_lines(agreed.ssrc.0, stream, "audio"));
         self.accept(at, agreed.types.codecs().map(|(_, n)| n).collect(), lines);
     }
@@ -189,6 +194,7 @@ fn sent_lines(stream: StreamName, track: &str, extensions: ViewerExtensions) -> 
     lines.extend(extension_lines(&[
         (extensions.abs_send_time, ABS_SEND_TIME),
         (extensions.playout_delay, PLAYOUT_DELAY),
+        (extensions.transport_number, TRANSPORT_NUMBER),
     ]));
     lines
 }

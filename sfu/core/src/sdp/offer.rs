@@ -6,6 +6,7 @@ use super::{
     SlotMedia, ViewTerms, ViewerMedia,
 };
 use crate::Rid;
+use crate::bandwidth::Estimation;
 use crate::dtls::Fingerprint;
 use crate::rtp::{
     ABS_SEND_TIME, MID, PLAYOUT_DELAY, REPAIRED_RTP_STREAM_ID, RTP_STREAM_ID, TRANSPORT_NUMBER, ViewerExtensions,
@@ -62,13 +63,15 @@ impl Offer {
         }
         lines.truncate(terms.slots.max(1));
         let mut answer = Answer::new(local, &self.session);
+        let number =
+            Some(&lines).filter(|_| terms.estimation == Estimation::Twcc).and_then(|lines| common_number(lines));
         let mut slots = Vec::with_capacity(lines.len());
-        for (number, (at, media)) in lines.iter().enumerate() {
+        for (place, (at, media)) in lines.iter().enumerate() {
             let payload_types = h264(media).ok_or(SdpError::NoCodec)?;
             self.check_transport(media)?;
-            let (ssrc, rtx_ssrc) = terms.slot_ssrcs(number);
-            let slot = SlotMedia { payload_types, extensions: viewer_extensions(media), ssrc, rtx_ssrc };
-            let name = if lines.len() == 1 { StreamName::Only } else { StreamName::Slot(number) };
+            let (ssrc, rtx_ssrc) = terms.slot_ssrcs(place);
+            let slot = SlotMedia { payload_types, extensions: viewer_extensions(media, number), ssrc, rtx_ssrc };
+            let name = if lines.len() == 1 { StreamName::Only } else { StreamName::Slot(place) };
             answer.send_video(*at, media, &slot, name);
             slots.push(slot);
         }
@@ -76,7 +79,11 @@ impl Offer {
         let audio = match audio {
             Some((at, media, types)) => {
                 self.check_transport(media)?;
-                let agreed = AudioMedia { types, extensions: viewer_extensions(media), ssrc: terms.audio_ssrc() };
+                // Feedback on sound is offered for some of its codecs: it is on packets, whatever they carry.
+                let is_told = |(_, n)| number.is_some() && number_extension(media, [n]) == number;
+                let number = number.filter(|_| types.codecs().any(is_told));
+                let extensions = viewer_extensions(media, number);
+                let agreed = AudioMedia { types, extensions, ssrc: terms.audio_ssrc() };
                 let name = if lines.len() == 1 { StreamName::Only } else { StreamName::Sound };
                 answer.send_audio(at, media, &agreed, name);
                 Some(agreed)
@@ -211,11 +218,20 @@ fn audio_types(media: &MediaDescription) -> Option<AudioTypes> {
     (types != AudioTypes::default()).then_some(types)
 }
 
-fn viewer_extensions(media: &MediaDescription) -> ViewerExtensions {
+/// Receivers estimate by the send time where packets have no `number`.
+fn viewer_extensions(media: &MediaDescription, number: Option<u8>) -> ViewerExtensions {
     ViewerExtensions {
-        abs_send_time: extension_id(media, ABS_SEND_TIME),
+        abs_send_time: extension_id(media, ABS_SEND_TIME).filter(|_| number.is_none()),
         playout_delay: extension_id(media, PLAYOUT_DELAY),
+        transport_number: number,
     }
+}
+
+/// The id of the transport-wide number, where feedback on it is offered for the pictures of all of these m-lines.
+fn common_number(lines: &[(usize, &MediaDescription)]) -> Option<u8> {
+    let mut numbers = lines.iter().map(|(_, media)| number_extension(media, h264(media).map(|types| types.media)));
+    let first = numbers.next()??;
+    numbers.all(|number| number == Some(first)).then_some(first)
 }
 
 /// The id of a header extension, where it fits the one-byte form.
@@ -228,7 +244,7 @@ fn extension_id(media: &MediaDescription, uri: &str) -> Option<u8> {
 }
 
 /// The id of the transport-wide number, where feedback on it is offered for all of these payload types.
-fn number_extension(media: &MediaDescription, payload_types: impl IntoIterator<Item = u8>) -> Option<u8> {
+pub(super) fn number_extension(media: &MediaDescription, payload_types: impl IntoIterator<Item = u8>) -> Option<u8> {
     let has_feedback = |n: u8| {
         let feedback = values(media, "rtcp-fb").filter_map(|text| text.split_once(' '));
         let mut of_it = feedback.filter(|(types, _)| *types == "*" || types.parse() == Ok(n));

@@ -3,9 +3,8 @@
 use super::backlog::Next;
 use super::{Output, Shard};
 use crate::fanout::{Arena, Train, Way, room_for};
-use crate::srtp::Sealer;
 use crate::types::{Layer, TransportAddress};
-use crate::viewer::{Slot, SlotAt, Viewer};
+use crate::viewer::{Outward, Slot, SlotAt, Viewer};
 
 /// What one step led to.
 enum Step {
@@ -58,12 +57,13 @@ impl Shard {
             Next::Again { packet, .. } if !room(room_for(std::slice::from_ref(packet))) => Step::Full,
             Next::Datagram { to, bytes } => Step::Train(arena.put(to, bytes)),
             Next::Media { encoding, slot: at, packets, .. } => {
-                let shows = |(_, _, slot): &(_, _, &mut Slot)| {
+                let shows = |(_, slot): &(_, &mut Slot)| {
                     slot.rewriter.source().is_some_and(|source| source.encoding.place == encoding)
                 };
-                let Some((to, sealer, slot)) = outward(viewers, at).filter(shows) else { return Some(Step::Nothing) };
-                let before = slot.out.packets;
-                let way = Way { to, send_time, sealer, arena };
+                let Some((outward, slot)) = outward(viewers, at).filter(shows) else { return Some(Step::Nothing) };
+                let Outward { to, sealer, departures } = outward;
+                let (before, bytes) = (slot.out.packets, slot.out.bytes());
+                let way = Way { to, send_time, number: departures.as_ref().map_or(0, |d| d.next()), sealer, arena };
                 let up_to = slot.allotted.up_to(self.encodings[encoding].id.track.rank());
                 let train = slot.out.seal(packets, &mut slot.rewriter, up_to, way);
                 let sealed = slot.out.packets - before;
@@ -71,6 +71,9 @@ impl Shard {
                     self.counters.packets_thinned += packets.len() as u64 - sealed;
                 }
                 let Some(train) = train else { return Some(Step::Nothing) };
+                if let Some(departures) = departures {
+                    departures.leave(now, sealed as u16, (slot.out.bytes() - bytes) as u32);
+                }
                 slot.last_sent = Some(now);
                 self.counters.packets_out += sealed;
                 self.counters.trains_out += 1;
@@ -80,9 +83,15 @@ impl Shard {
                 }
             }
             Next::Again { slot: at, packet, original } => {
-                let Some((to, sealer, slot)) = outward(viewers, at) else { return Some(Step::Nothing) };
-                let way = Way { to, send_time, sealer, arena };
+                let Some((Outward { to, sealer, departures }, slot)) = outward(viewers, at) else {
+                    return Some(Step::Nothing);
+                };
+                let bytes = slot.out.bytes();
+                let way = Way { to, send_time, number: departures.as_ref().map_or(0, |d| d.next()), sealer, arena };
                 let Some(train) = slot.out.seal_again(packet, original, way) else { return Some(Step::Nothing) };
+                if let Some(departures) = departures {
+                    departures.leave(now, 1, (slot.out.bytes() - bytes) as u32);
+                }
                 self.counters.retransmissions += 1;
                 Step::Train(train)
             }
@@ -96,7 +105,7 @@ impl Shard {
     }
 }
 
-/// Where a connected viewer receives, its key, and one of its slots.
-fn outward(viewers: &mut [Option<Viewer>], at: SlotAt) -> Option<(TransportAddress, &mut Sealer, &mut Slot)> {
+/// What leads to a connected viewer, and one of its slots.
+fn outward(viewers: &mut [Option<Viewer>], at: SlotAt) -> Option<(Outward<'_>, &mut Slot)> {
     viewers.get_mut(at.place as usize)?.as_mut()?.outward(at.slot)
 }

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::encoding::Source;
 use crate::rewrite::Place;
 use crate::rtcp::{self, Feedback};
+use crate::transport_feedback::TransportFeedback;
 use crate::types::{ClockPair, Packet, SlotId, Ssrc};
 use crate::viewer::SlotAt;
 use std::time::Duration;
@@ -33,6 +34,16 @@ impl Received {
 
 impl Shard {
     pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
+        let mut is_more = false;
+        for packet in rtcp::packets(plain) {
+            match TransportFeedback::read(packet) {
+                Some(told) => self.arrived(place, told),
+                None => is_more = true,
+            }
+        }
+        if !is_more {
+            return;
+        }
         let (mut is_answered, mut received, mut estimate) = (false, Received::default(), None);
         for feedback in rtcp::read(plain) {
             match feedback {
@@ -86,6 +97,19 @@ impl Shard {
         let now = self.now;
         let Some(viewer) = self.viewer(place) else { return };
         let is_other = viewer.estimate(now, estimate);
+        let (rate, sent) = (viewer.bandwidth.rate(), viewer.sent());
+        tracing::trace!(place, estimate, rate, sent, "estimate");
+        if is_other {
+            self.allot(place);
+        }
+        self.probe(place);
+    }
+
+    /// What a viewer tells of how packets arrive.
+    fn arrived(&mut self, place: u32, told: TransportFeedback<'_>) {
+        let now = self.now;
+        let Some(viewer) = self.viewer(place) else { return };
+        let Some((estimate, is_other)) = viewer.arrived(now, told) else { return };
         let (rate, sent) = (viewer.bandwidth.rate(), viewer.sent());
         tracing::trace!(place, estimate, rate, sent, "estimate");
         if is_other {

@@ -202,7 +202,7 @@ impl Shard {
         let to = self.peer(place).and_then(|peer| peer.address);
         if let Some(viewer) = self.viewer(place) {
             if viewer.to.is_some() && viewer.to != to {
-                viewer.bandwidth.moved();
+                viewer.moved();
             }
             viewer.to = to;
         }

@@ -6,10 +6,11 @@ pub mod offers;
 pub mod peer;
 pub mod streams;
 
-use offers::{audio, numbered, publish_offer, session_offer, view_offer, wall_offer};
+use offers::{NUMBERED, audio, numbered, publish_offer, session_offer, view_offer, wall_offer};
 use peer::{Identity, Packet, Peer};
 use rtc_crypto::{RTCCryptoProvider, providers::RingProvider};
 use rtc_dtls::crypto::Certificate;
+use sfu_core::bandwidth::Estimation;
 use sfu_core::ice::Credentials;
 use sfu_core::sdp::{Local, MAX_SLOTS, Offer, ViewTerms};
 use sfu_core::{
@@ -41,6 +42,8 @@ pub struct Net {
     random: u64,
     /// Packets from shards to peers that are lost, in 1/1000.
     pub loss: u64,
+    /// How networks of viewers that come are estimated.
+    pub estimation: Estimation,
     /// By the peers: `None` where everything arrives at once.
     ways: Vec<Option<Way>>,
 }
@@ -120,6 +123,7 @@ impl Net {
             next_peer: 0,
             random: seed.wrapping_mul(2).wrapping_add(1),
             loss: 0,
+            estimation: Estimation::Remb,
             ways: Vec::new(),
         }
     }
@@ -212,7 +216,8 @@ impl Net {
 
     /// A viewer with this offer, not connected yet.
     pub fn join_with(&mut self, shard: usize, offer: &str, show: Vec<(SlotId, Subscription)>, cm: bool) -> usize {
-        let terms = ViewTerms { slots: MAX_SLOTS, ssrcs: (self.next_peer as u32 + 1) << 7 };
+        let ssrcs = (self.next_peer as u32 + 1) << 7;
+        let terms = ViewTerms { slots: MAX_SLOTS, ssrcs, estimation: self.estimation };
         self.add(
             shard,
             |local| {
@@ -234,7 +239,7 @@ impl Net {
     /// A connected viewer whose one slot shows the camera, and who has sound and all header extensions.
     pub fn watching_session(&mut self, shard: usize) -> usize {
         let fingerprint = self.identity.fingerprint().to_string();
-        let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly");
+        let offer = view_offer(&fingerprint) + &audio(&fingerprint, 1, "recvonly") + NUMBERED;
         let show = vec![(SlotId::Video(0), Subscription { camera: CAMERA, max: rid("h"), priority: 0 })];
         let at = self.join_with(shard, &offer, show, false);
         self.connect(at);

@@ -1,6 +1,6 @@
 //! What peers offer: SDP as browsers write it, but short.
 
-use super::peer::SEND_TIME;
+use super::peer::{NUMBER, SEND_TIME};
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n";
 const CODEC: &str = "a=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n";
@@ -30,10 +30,13 @@ pub fn view_offer(fingerprint: &str) -> String {
     wall_offer(fingerprint, 1)
 }
 
-/// So many pictures with all header extensions.
+/// A viewer's m-line has transport-wide numbers, and feedback on them.
+pub const NUMBERED: &str = "a=extmap:6 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\na=rtcp-fb:* transport-cc\r\n";
+
+/// So many pictures with all header extensions, and feedback on transport-wide numbers.
 pub fn wall_offer(fingerprint: &str, slots: usize) -> String {
     let (send_time, playout_delay) = (sfu_core::rtp::ABS_SEND_TIME, sfu_core::rtp::PLAYOUT_DELAY);
-    let extensions = format!("a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\n");
+    let extensions = format!("a=extmap:{SEND_TIME} {send_time}\r\na=extmap:5 {playout_delay}\r\n{NUMBERED}");
     let video = |mid: usize| media(fingerprint).replace("a=mid:0", &format!("a=mid:{mid}"));
     let videos: String = (0..slots).map(|mid| video(mid) + "a=recvonly\r\n" + &extensions).collect();
     format!("{HEAD}{videos}")
@@ -46,9 +49,6 @@ pub fn publish_offer(fingerprint: &str, rids: &[&str]) -> String {
     let sound = audio(fingerprint, 1, "sendonly");
     format!("{HEAD}{}a=sendonly\r\n{extensions}{rids}{sound}", media(fingerprint))
 }
-
-/// Extension id of the transport-wide number in the offers of publishers.
-pub const NUMBER: u8 = 6;
 
 /// A publisher's offer with transport-wide numbers, and feedback on them, in pictures and sound.
 pub fn numbered(offer: &str) -> String {

@@ -48,10 +48,14 @@ pub struct Packet {
     pub payload: Vec<u8>,
     /// When it left, in 6.18 fixed point seconds, where the viewer's offer has that extension.
     pub send_time: Option<u32>,
+    /// Its transport-wide number, where the viewer's packets have one.
+    pub number: Option<u16>,
 }
 
 /// Extension id of the send time in the offers of viewers.
 pub const SEND_TIME: u8 = 2;
+/// Extension id of the transport-wide number.
+pub const NUMBER: u8 = 6;
 
 pub struct Peer {
     pub address: TransportAddress,
@@ -213,7 +217,9 @@ impl Peer {
                 let payload = plain[header.payload.clone()].to_vec();
                 let send_time = header.extension(&plain, SEND_TIME);
                 let send_time = send_time.map(|bytes| bytes.iter().fold(0, |time, byte| time << 8 | u32::from(*byte)));
-                self.packets.push(Packet { header, payload, send_time });
+                let number = header.extension(&plain, NUMBER).and_then(|bytes| bytes.try_into().ok());
+                let number = number.map(u16::from_be_bytes);
+                self.packets.push(Packet { header, payload, send_time, number });
                 self.raw = Some(plain.to_vec());
             }
             Err(_) => self.undecryptable += 1,

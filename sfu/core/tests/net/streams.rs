@@ -28,7 +28,7 @@ pub fn video_packet(rid: u8, ssrc: u32, sequence: u16, time: u32, marker: bool, 
 /// The same packet with a transport-wide number, as the first of its header extensions.
 pub fn numbered(packet: &[u8], number: u16) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
-    let extension = [super::offers::NUMBER << 4 | 1, high, low, 0];
+    let extension = [super::peer::NUMBER << 4 | 1, high, low, 0];
     let words = packet[15] + 1;
     [&packet[..15], &[words], &extension, &packet[16..]].concat()
 }

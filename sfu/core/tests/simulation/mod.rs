@@ -12,6 +12,8 @@ use rtc_rtcp::packet::marshal;
 use rtc_rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use screen::Screen;
 pub(crate) use screen::Seen;
+use sfu_core::arrivals::Arrivals;
+use sfu_core::bandwidth::Estimation;
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::source::Reception;
 use sfu_core::{CameraKey, Change, Input, Notice, PeerId, SlotId, SlotState, Ssrc, Subscription};
@@ -22,6 +24,8 @@ use std::time::{Duration, Instant};
 const REPORTER: Ssrc = Ssrc(1);
 /// Cameras play so long before anybody watches.
 const WARM_UP: Duration = Duration::from_secs(4);
+/// From one feedback on arrivals to the next.
+const TELLS: Duration = Duration::from_millis(100);
 /// Of retransmissions.
 pub(crate) const RTX: u8 = 103;
 
@@ -88,9 +92,19 @@ pub(crate) fn network(name: &str) -> Impairment {
     network
 }
 
-/// Watches over a network for so long; a viewer that is silent tells nothing of how it receives.
-pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, is_silent: bool) -> Figures {
-    let (mut net, viewer, began) = watch(network, wishes, time, |viewer, _| viewer.is_silent = is_silent);
+/// What a viewer tells of how it receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tells {
+    Nothing,
+    /// What it can take (REMB), beside reports.
+    Estimates,
+    /// When packets came (TWCC), beside reports.
+    Arrivals,
+}
+
+/// Watches over a network for so long.
+pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, tells: Tells) -> Figures {
+    let (mut net, viewer, began) = watch(network, wishes, time, tells, |_| ());
     assert_eq!(net.peer(viewer.at).undecryptable, 0);
     let wait = wait_p95(network, net.sent(viewer.at));
     viewer.figures(net.now, began, carried(network, wishes, time), wait)
@@ -103,7 +117,7 @@ pub(crate) fn play_referring(
     time: Duration,
     referred: u32,
 ) -> (Vec<Seen>, Instant) {
-    let (mut net, viewer, began) = watch(network, wishes, time, |_, cameras| {
+    let (mut net, viewer, began) = watch(network, wishes, time, Tells::Estimates, |cameras| {
         cameras.iter_mut().for_each(|camera| camera.referred = referred);
     });
     assert_eq!(net.peer(viewer.at).undecryptable, 0);
@@ -115,16 +129,19 @@ fn watch(
     network: &Impairment,
     wishes: &[Wish],
     time: Duration,
-    prepare: impl FnOnce(&mut Viewer, &mut [Camera]),
+    tells: Tells,
+    prepare: impl FnOnce(&mut [Camera]),
 ) -> (Net, Viewer, Instant) {
     let mut net = Net::new(1, network.seed);
+    net.estimation = if tells == Tells::Arrivals { Estimation::Twcc } else { Estimation::Remb };
     let mut cameras = cameras(&mut net, wishes, network.seed);
     let viewer = net.wall(0, wishes.len());
-    let mut viewer = Viewer::new(viewer, wishes.len(), round_trip(network));
-    prepare(&mut viewer, &mut cameras);
+    prepare(&mut cameras);
     for ms in 0..WARM_UP.as_millis() as u64 {
         step(&mut net, &mut cameras, ms);
     }
+    let mut viewer = Viewer::new(viewer, wishes.len(), round_trip(network));
+    viewer.tells = tells;
     net.lay(viewer.at, network.line(0));
     net.handle(0, Input::Change(change(viewer.at, wishes)));
     let began = net.now;
@@ -207,7 +224,10 @@ struct Viewer {
     reported: Option<Instant>,
     /// Notices that were read.
     read: usize,
-    is_silent: bool,
+    tells: Tells,
+    /// When packets came, and when it was told last.
+    arrivals: Arrivals,
+    told: Option<Instant>,
 }
 
 impl Viewer {
@@ -221,7 +241,9 @@ impl Viewer {
             began: None,
             reported: None,
             read: 0,
-            is_silent: false,
+            tells: Tells::Estimates,
+            arrivals: Arrivals::default(),
+            told: None,
         }
     }
 
@@ -246,11 +268,22 @@ impl Viewer {
                 (_, payload) => (packet.header.sequence, payload),
             };
             self.screens[slot].packet(now, sequence, packet, payload, is_again);
-            let sent = packet.send_time.expect("a send time");
-            estimate = self.estimator.packet(ms, sent, packet.payload.len() as u64).or(estimate);
+            match (packet.send_time, packet.number) {
+                (Some(sent), None) => {
+                    estimate = self.estimator.packet(ms, sent, packet.payload.len() as u64).or(estimate);
+                }
+                (_, number) => self.arrivals.note(now, began, number.expect("a number")),
+            }
         }
-        if let Some(estimate) = estimate.filter(|_| !self.is_silent) {
+        if let Some(estimate) = estimate.filter(|_| self.tells == Tells::Estimates) {
             net.peer(self.at).send_rtcp(&remb(estimate));
+        }
+        if self.tells == Tells::Arrivals && self.told.is_none_or(|at| now >= at + TELLS) {
+            self.told = Some(now);
+            while let Some(report) = self.arrivals.report(now) {
+                let first = Net::ssrc(self.at, 0);
+                net.peer(self.at).send_rtcp(&rtcp::arrivals(REPORTER, first, &report));
+            }
         }
         self.ask(net);
         if self.reported.is_none_or(|at| now >= at + Duration::from_secs(1)) {
@@ -308,7 +341,7 @@ impl Viewer {
         let mut datagram = rtcp::receiver_report(REPORTER, &blocks);
         datagram.extend(self.estimator.estimate().map(remb).unwrap_or_default());
         net.peer(self.at).check();
-        if !self.is_silent {
+        if self.tells != Tells::Nothing {
             net.peer(self.at).send_rtcp(&datagram);
         }
     }
