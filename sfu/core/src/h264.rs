@@ -39,8 +39,9 @@ pub fn start(payload: &[u8]) -> Start {
 
 /// Reads the temporal layers of a stream's packets, in the order in which they come.
 ///
-/// A frame that no other refers to (`nal_ref_idc` 0, which all slices of a picture have or none; H.264, 7.4.1) is of the top
-/// layer. Where prefix NAL units or slice extensions say more (`temporal_id`; H.264, G.7.3.1.1), they count for the others.
+/// A frame that no other refers to (`nal_ref_idc` 0, which all slices of a picture have or none; H.264, 7.4.1) is of the
+/// top layer. Where prefix NAL units or slice extensions say more (`temporal_id`; H.264, G.7.3.1.1), that counts for the
+/// others.
 #[derive(Default, Debug)]
 pub struct Layers {
     /// Timestamp and layer of the frame under way: all its packets are of one layer.

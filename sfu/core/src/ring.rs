@@ -2,8 +2,8 @@
 //! pictures (GOP) that a new viewer starts from.
 //!
 //! Invariants: at most `max_bytes` of payload and [`MAX_PACKETS`] packets are held, and of what came before the GOP no more
-//! than [`KEPT`]; the GOP is offered only while it is whole from its first packet on; where a packet stands is said once, and
-//! never said of two that count.
+//! than [`KEPT`]; the GOP is offered only while it is whole from its first packet on; where a packet stands is said once,
+//! and never said of two that count.
 
 use crate::Packet;
 use crate::types::{Layer, Standing};

@@ -256,8 +256,8 @@ pub struct Packet {
 
 /// Where a packet stands in an encoding of which the layers above one are left out.
 ///
-/// A packet that is missing counts in every layer, for nobody knows which it is of. It counts when it comes late, too: where
-/// its layer is left out, an empty packet goes out in its place.
+/// A packet that is missing counts in every layer, for nobody knows which it is of. It counts when it comes late, too:
+/// where its layer is left out, an empty packet goes out in its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Standing {
     /// How many packets count before it, for each layer below the top.

@@ -110,7 +110,8 @@ pub(crate) fn play(network: &Impairment, wishes: &[Wish], time: Duration, tells:
     viewer.figures(net.now, began, carried(network, wishes, time), wait)
 }
 
-/// Watches cameras whose frames refer to every so many-th of them only; returns what was shown in each slot, and since when.
+/// Watches cameras whose frames refer to every so many-th of them only; returns what was shown in each slot, and since
+/// when.
 pub(crate) fn play_referring(
     network: &Impairment,
     wishes: &[Wish],

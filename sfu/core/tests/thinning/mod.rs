@@ -19,8 +19,8 @@ fn falls_to(rate: f64, seed: u64) -> Impairment {
     network
 }
 
-/// What is shown of a large picture that takes 2.1 Mbit/s when a link falls to `rate` bit/s, by the second, where frames refer
-/// to every so many-th of them only.
+/// What is shown of a large picture that takes 2.1 Mbit/s when a link falls to `rate` bit/s, by the second, where frames
+/// refer to every so many-th of them only.
 fn shown(referred: u32, rate: f64, seed: u64) -> Vec<(u64, Part)> {
     let (seen, began) = play_referring(&falls_to(rate, seed), ONE, Duration::from_secs(100), referred);
     seen[0].frames.iter().map(|(at, part)| ((*at - began).as_secs(), *part)).collect()
