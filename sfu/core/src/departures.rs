@@ -4,7 +4,8 @@
 //! Packets that leave together are one record: a frame's trains. What is told of them is summed by spans of a tenth of a
 //! second. Times are ticks of 250 us, modulo 2^32.
 //!
-//! Invariants: at most [`MAX_GROUPS`] records; each packet is told of once; telling takes time in proportion to what is told.
+//! Invariants: at most [`MAX_GROUPS`] records; each packet is told of once; telling takes time in proportion to what is
+//! told.
 
 use crate::transport_feedback::TransportFeedback;
 use std::collections::VecDeque;

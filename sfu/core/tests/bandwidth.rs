@@ -297,12 +297,33 @@ fn a_network_that_suddenly_carries_far_less_is_known_within_half_a_second() {
 }
 
 #[test]
-fn a_queue_that_stands_or_shrinks_is_no_limit() {
-    for (first, through) in [([120, 0], whole as fn(u64) -> u64), ([0, 0], whole)] {
-        let mut viewer = Viewer::telling();
-        viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
-        viewer.arriving(2 * MEGABIT, 5 * SECOND, through, first);
-        assert!(!viewer.bandwidth.is_limited(), "{first:?}");
+fn what_arrived_before_a_network_became_small_is_no_longer_carried() {
+    let mut viewer = Viewer::telling();
+    viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [0, 0]);
+    let none = Duration::ZERO;
+    let mut arriving = Arriving {
+        rate: 1_500_000,
+        newer_rate: 1_100_000,
+        older_queue: none,
+        queue: none,
+        last_queue: Duration::from_millis(200),
+        through_queue: Some(600_000),
+    };
+    viewer.bandwidth.arrived(viewer.now, viewer.sent, arriving);
+    assert_eq!(viewer.bandwidth.rate(), 540_000);
+    for last_queue in [Duration::from_millis(260), none] {
+        arriving = Arriving { last_queue, through_queue: None, ..arriving };
+        viewer.bandwidth.arrived(viewer.now + Duration::from_millis(60), viewer.sent, arriving);
+        assert_eq!(viewer.bandwidth.rate(), 540_000, "{last_queue:?}");
+    }
+}
+
+#[test]
+fn a_queue_that_does_not_grow_is_no_limit() {
+    let mut viewer = Viewer::telling();
+    for queue in [0, 120, 60, 0] {
+        viewer.arriving(2 * MEGABIT, 5 * SECOND, whole, [queue, 0]);
+        assert!(!viewer.bandwidth.is_limited(), "{queue} ms");
     }
 }
 

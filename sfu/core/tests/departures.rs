@@ -88,7 +88,7 @@ fn a_way_without_a_queue_shows_what_arrives() {
     let mut way = Way::new();
     let seen = way.frames(60, |_| 25).expect("news");
     assert!(is_near(seen.rate, RATE) && is_near(seen.newer_rate, RATE), "{seen:?}");
-    assert_eq!((seen.queue, seen.older_queue, seen.last_queue), (MS * 0, MS * 0, MS * 0));
+    assert_eq!((seen.queue, seen.older_queue, seen.last_queue), (Duration::ZERO, Duration::ZERO, Duration::ZERO));
     assert_eq!(seen.through_queue, None);
 }
 
@@ -121,7 +121,7 @@ fn a_longer_way_is_a_queue_at_first_and_the_way_as_it_is_after_twenty_seconds() 
     let mut way = Way::new();
     way.frames(60, |_| 25);
     assert_eq!(way.frames(60, |_| 125).expect("news").queue, MS * 100);
-    assert_eq!(way.frames(600, |_| 125).expect("news").queue, MS * 0);
+    assert_eq!(way.frames(600, |_| 125).expect("news").queue, Duration::ZERO);
 }
 
 #[test]

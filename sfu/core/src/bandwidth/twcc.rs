@@ -79,7 +79,7 @@ impl Bandwidth {
             } else if !self.is_reacting(now) {
                 self.lower(now, share(carried, BETA));
             }
-        } else if arriving.queue < NO_QUEUE {
+        } else if arriving.queue.max(arriving.last_queue) < NO_QUEUE && !self.is_reacting(now) {
             self.rate = self.rate.max(arriving.rate);
         }
         self.confirm(now, sent, |carried| is_clear && arriving.newer_rate >= share(carried, PROBE_ARRIVED));

@@ -63,8 +63,7 @@ impl Offer {
         }
         lines.truncate(terms.slots.max(1));
         let mut answer = Answer::new(local, &self.session);
-        let number =
-            Some(&lines).filter(|_| terms.estimation == Estimation::Twcc).and_then(|lines| common_number(lines));
+        let number = if terms.estimation == Estimation::Twcc { common_number(&lines) } else { None };
         let mut slots = Vec::with_capacity(lines.len());
         for (place, (at, media)) in lines.iter().enumerate() {
             let payload_types = h264(media).ok_or(SdpError::NoCodec)?;
