@@ -1,7 +1,7 @@
 //! When a viewer's packets come, by their transport-wide numbers, and what it tells of that: with the first packet that
 //! comes a tenth of a second after it told last, as browsers do where packets come all the time.
 //!
-//! Pure: time is an argument. Invariants: feedback tells of each number once, and of [`MOST`] at most.
+//! Pure: time is an argument. Invariants: feedback tells of each number once, and of 512 at most.
 
 use crate::client::rtcp;
 use crate::client::sdp::NUMBER_EXTENSION;

@@ -4,7 +4,7 @@
 //! Packets that leave together are one record: a frame's trains. What is told of them is summed by spans of a tenth of a
 //! second. Times are ticks of 250 us, modulo 2^32.
 //!
-//! Invariants: at most [`MAX_GROUPS`] records; each packet is told of once; telling takes time in proportion to what is
+//! Invariants: at most 512 records; each packet is told of once; telling takes time in proportion to what is
 //! told.
 
 use crate::transport_feedback::TransportFeedback;
@@ -43,7 +43,7 @@ pub struct Departures {
     /// Least delays by the two clocks, in this span and in the one before it; when this one began.
     least: Option<(u32, u32)>,
     least_since: u32,
-    /// By number modulo [`SPANS`], and the number of the newest.
+    /// By number modulo `SPANS`, and the number of the newest.
     spans: [Span; SPANS],
     newest: Option<u32>,
 }
