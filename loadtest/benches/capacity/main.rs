@@ -2,10 +2,13 @@
 //! --bench capacity -- NAME...` does a part of it.
 #![allow(clippy::print_stdout)]
 
+mod awake;
 mod shards;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use awake::Awake;
+use loadtest::fleet::Fleet;
 use loadtest::forces::Forces;
 use loadtest::progress::Progress;
 use loadtest::run::{self, Plan, Ramp};
@@ -24,6 +27,10 @@ const CAMERAS: u32 = 30;
 
 fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if asked == [awake::LOOP] {
+        awake::stay();
+        return Ok(());
+    }
     if let Some(unknown) = asked.iter().find(|word| !PARTS.contains(&word.as_str())) {
         anyhow::bail!("'{unknown}' is none of {}", PARTS.join(", "));
     }
@@ -140,7 +147,7 @@ async fn joins() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn wait_for_most(fleet: &loadtest::fleet::Fleet, viewers: u32) -> anyhow::Result<()> {
+async fn wait_for_most(fleet: &Fleet, viewers: u32) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     while fleet.take().await?.viewers < u64::from(viewers) * 9 / 10 {
         anyhow::ensure!(begun.elapsed() < PATIENCE, "viewers do not come");
@@ -166,15 +173,9 @@ async fn ramp() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cost by the number of viewers, and by the number of cameras.
+/// Cost by the number of viewers, on a core that stays awake and on one that halts, and by the number of cameras.
 async fn linear() -> anyhow::Result<()> {
-    let mut costs = Vec::new();
-    for viewers in [250, 500, 1000, 2000] {
-        let window = steady(&one_camera(viewers)?).await?;
-        figure(&format!("viewers_{viewers}_us_per_packet"), window.us_per_packet(), "us");
-        costs.push(window.us_per_packet());
-    }
-    figure("viewers_cost_spread_pct", spread(&costs), "%");
+    by_viewers().await?;
     let mut costs = Vec::new();
     for publishers in [1, 10, 100, 1000] {
         let window = steady(&Scenario { publishers, ..one_camera(1000)? }).await?;
@@ -186,19 +187,54 @@ async fn linear() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The machine has faster and slower minutes, so numbers of viewers take turns, and medians count.
+async fn by_viewers() -> anyhow::Result<()> {
+    const VIEWERS: [u32; 4] = [250, 500, 1000, 2000];
+    const ROUNDS: usize = 5;
+    const LENGTH: Duration = Duration::from_secs(3);
+    let (mut awake, mut halting) = (VIEWERS.map(|_| Vec::new()), VIEWERS.map(|_| Vec::new()));
+    for _ in 0..ROUNDS {
+        for (n, viewers) in VIEWERS.into_iter().enumerate() {
+            let (target, fleet) = settled(&one_camera(viewers)?).await?;
+            let server = target.server()?;
+            halting[n].push(window(&fleet, &server, LENGTH).await?.us_per_packet());
+            let _awake = Awake::keep()?;
+            awake[n].push(window(&fleet, &server, LENGTH).await?.us_per_packet());
+            fleet.end().await;
+        }
+    }
+    for (name, costs) in [("viewers", awake), ("halting_viewers", halting)] {
+        let costs = costs.map(median);
+        for (viewers, cost) in VIEWERS.into_iter().zip(costs) {
+            figure(&format!("{name}_{viewers}_us_per_packet"), cost, "us");
+        }
+        figure(&format!("{name}_cost_spread_pct"), spread(&costs), "%");
+    }
+    Ok(())
+}
+
+fn median(mut costs: Vec<f64>) -> f64 {
+    costs.sort_by(f64::total_cmp);
+    costs[costs.len() / 2]
+}
+
 async fn steady(scenario: &Scenario) -> anyhow::Result<Window> {
-    let target = Target::start()?;
-    let server = target.server()?;
-    let fleet = target.fleet(scenario).await?;
-    fleet.watch(scenario.viewers as usize, 200.0);
-    wait_for(&fleet, scenario.viewers, PATIENCE).await?;
-    tokio::time::sleep(SETTLE).await;
-    let window = window(&fleet, &server, Duration::from_secs(8)).await?;
+    let (target, fleet) = settled(scenario).await?;
+    let window = window(&fleet, &target.server()?, Duration::from_secs(8)).await?;
     fleet.end().await;
     Ok(window)
 }
 
-/// How far the dearest is above the cheapest, in percent.
+/// A server, and all viewers of a scenario watching it.
+async fn settled(scenario: &Scenario) -> anyhow::Result<(Target, Fleet)> {
+    let target = Target::start()?;
+    let fleet = target.fleet(scenario).await?;
+    fleet.watch(scenario.viewers as usize, 200.0);
+    wait_for(&fleet, scenario.viewers, PATIENCE).await?;
+    tokio::time::sleep(SETTLE).await;
+    Ok((target, fleet))
+}
+
 fn spread(costs: &[f64]) -> f64 {
     let least = costs.iter().copied().fold(f64::MAX, f64::min);
     let most = costs.iter().copied().fold(0.0, f64::max);
