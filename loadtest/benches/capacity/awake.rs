@@ -1,8 +1,8 @@
 //! Keeps the server's core from halting.
 //!
-//! A virtual core that has nothing to do is given away by the hypervisor, and comes back with cold caches: that is counted
-//! as the CPU time of the thread that wakes up, and more of it for each packet where few viewers leave the core idle most of
-//! the time. A loop of the idle class (sched(7)), which every other thread displaces at once, keeps the core.
+//! A virtual core that has nothing to do is given away by the hypervisor, and comes back with cold caches. That counts as
+//! CPU time of the thread that wakes up: the more for each packet, the fewer viewers there are and the longer the core is
+//! idle. A loop of the idle class (sched(7)), which every other thread displaces at once, keeps the core.
 
 use crate::support::SERVER_CORE;
 use anyhow::Context;

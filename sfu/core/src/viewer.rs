@@ -228,7 +228,7 @@ impl Viewer {
         self.bandwidth.estimate(now, sent, estimate)
     }
 
-    /// What it tells of how packets arrive; answers their rate in bit/s, and whether its network carries another than before.
+    /// What it tells of how packets arrive; answers their rate in bit/s, and whether its network carries another one.
     pub(crate) fn arrived(&mut self, now: Instant, told: TransportFeedback<'_>) -> Option<(u64, bool)> {
         let sent = self.sent();
         let arriving = self.departures.as_mut()?.hear(told)?;

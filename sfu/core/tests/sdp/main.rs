@@ -1,97 +1,15 @@
 //! Offers of browsers and of others: which are answered, and what the answers say.
 
-use proptest::prelude::*;
-use rtc_sdp::SessionDescription;
-use sfu_core::bandwidth::Estimation;
+mod numbering;
+mod odd;
+mod setup;
+
+use setup::*;
 use sfu_core::dtls::Fingerprint;
 use sfu_core::ice::Credentials;
-use sfu_core::sdp::{
-    AudioTypes, Local, MAX_MEDIA, MAX_SLOTS, Offer, PayloadTypes, PublisherMedia, SdpError, ViewTerms, ViewerMedia,
-    restart_fragment,
-};
+use sfu_core::sdp::{AudioTypes, MAX_MEDIA, MAX_SLOTS, PayloadTypes, SdpError, restart_fragment};
 use sfu_core::{Rid, ShardId, Ssrc, TransportAddress};
 use std::collections::BTreeSet;
-use std::io::Cursor;
-
-/// What Chromium 156 offers to view with, its candidates' addresses replaced.
-const CHROMIUM: &str = include_str!("sdp/chromium-156-viewer.sdp");
-const FINGERPRINT: &str =
-    "CC:58:16:FF:89:B4:6C:32:33:57:B6:85:5B:82:4F:4F:EF:D4:AE:93:01:F9:C1:68:19:62:7A:9D:99:CD:96:FD";
-
-fn local<T>(then: impl FnOnce(&Local<'_>) -> T) -> T {
-    let ice = Credentials::new(ShardId(0), &[5; 24]);
-    let [by_tcp, udp @ ..] = ["192.0.2.1:443", "192.0.2.1:4000", "[2001:db8::1]:4000", "[::ffff:192.0.2.3]:4001"]
-        .map(|address| address.parse().expect("an address"));
-    let candidates: Vec<TransportAddress> =
-        udp.map(TransportAddress::udp).into_iter().chain([TransportAddress::tcp(by_tcp)]).collect();
-    then(&Local { ice: &ice, fingerprint: Fingerprint([0xab; 32]), candidates: &candidates, session: 42 })
-}
-
-fn view(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
-    let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, ViewTerms { slots: 1, ssrcs: 1111, estimation: Estimation::Remb }))
-}
-
-fn view_slots(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
-    let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, ViewTerms { slots: MAX_SLOTS, ssrcs: u32::MAX, estimation: Estimation::Remb }))
-}
-
-fn publish(offer: &str) -> Result<(PublisherMedia, String), SdpError> {
-    let offer = Offer::parse(offer)?;
-    local(|local| offer.publish(local, true))
-}
-
-fn parsed(text: &str) -> SessionDescription {
-    SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).expect("SDP")
-}
-
-fn lines(text: &str, start: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.strip_prefix(start)).map(str::to_owned).collect()
-}
-
-fn has(text: &str, line: &str) -> bool {
-    text.split("\r\n").any(|l| l == line)
-}
-
-/// A session without m-lines.
-fn session() -> String {
-    "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\n".to_owned()
-}
-
-/// A video m-line of this mid and direction.
-fn video(mid: &str, direction: &str) -> String {
-    format!(
-        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:peer\r\na=ice-pwd:peerpeerpeerpeerpeerpeer\r\n\
-         a=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
-         a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
-         a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
-         a=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n"
-    )
-}
-
-fn audio(mid: &str) -> String {
-    format!(
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:actpass\r\n\
-         a=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n"
-    )
-}
-
-fn data(mid: &str) -> String {
-    format!(
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=fingerprint:sha-256 {FINGERPRINT}\r\n\
-         a=setup:actpass\r\na=mid:{mid}\r\na=sctp-port:5000\r\n"
-    )
-}
-
-/// What a browser offers that sends three sizes.
-fn simulcast() -> String {
-    let extensions = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
-                      a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
-                      a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n";
-    let rids = "a=rid:h send\r\na=rid:m send\r\na=rid:l send\r\na=simulcast:send h;m;l\r\n";
-    session() + &video("0", "sendonly") + extensions + rids
-}
 
 #[test]
 fn chromiums_offer_to_view_is_answered() {
@@ -132,59 +50,6 @@ fn chromiums_offer_to_view_is_answered() {
     parsed(&answer);
 }
 
-fn view_by_twcc(offer: &str) -> Result<(ViewerMedia, String), SdpError> {
-    let offer = Offer::parse(offer)?;
-    local(|local| offer.view(local, ViewTerms { slots: MAX_SLOTS, ssrcs: 0, estimation: Estimation::Twcc }))
-}
-
-const NUMBER: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-
-#[test]
-fn a_viewer_is_asked_when_packets_come_where_it_can_tell_and_that_is_wished() {
-    let (media, answer) = view_by_twcc(CHROMIUM).expect("answered");
-    let extensions = media.slots[0].extensions;
-    assert!(media.is_numbered());
-    assert_eq!((extensions.abs_send_time, extensions.playout_delay.is_some()), (None, true), "one of the two");
-    let number = extensions.transport_number.expect("a number");
-    assert!(has(&answer, &format!("a=extmap:{number} {NUMBER}")), "{answer}");
-    assert!(has(&answer, "a=rtcp-fb:108 transport-cc") && !answer.contains("goog-remb"), "{answer}");
-    parsed(&answer);
-    let (media, answer) = view(CHROMIUM).expect("answered");
-    assert!(!media.is_numbered() && answer.contains("a=rtcp-fb:108 goog-remb"));
-}
-
-#[test]
-fn a_viewer_that_cannot_tell_it_of_all_pictures_is_asked_for_an_estimate() {
-    let told =
-        |mid, id: u8| format!("{}a=extmap:{id} {NUMBER}\r\na=rtcp-fb:102 transport-cc\r\n", video(mid, "recvonly"));
-    let (media, answer) = view_by_twcc(&(session() + &told("0", 7) + &told("1", 7))).expect("answered");
-    assert!(media.slots.iter().all(|slot| slot.extensions.transport_number == Some(7)));
-    assert_eq!(lines(&answer, "a=rtcp-fb:102 transport-cc").len(), 2);
-    let without_number = told("1", 7).replace("a=extmap", "a=nothing");
-    let without_feedback = told("1", 7).replace("transport-cc", "nack");
-    for other in [told("1", 8), without_number, without_feedback] {
-        let (media, answer) = view_by_twcc(&(session() + &told("0", 7) + &other)).expect("answered");
-        assert!(!media.is_numbered(), "{other}");
-        assert!(!answer.contains(NUMBER) && !answer.contains("transport-cc"), "{answer}");
-        assert_eq!(lines(&answer, "a=rtcp-fb:102 goog-remb").len(), 2);
-    }
-}
-
-#[test]
-fn sound_is_numbered_with_the_pictures_where_it_is_offered_so() {
-    let picture = format!("{}a=extmap:7 {NUMBER}\r\na=rtcp-fb:102 transport-cc\r\n", video("0", "recvonly"));
-    for (line, is_told) in [("a=rtcp-fb:111 transport-cc\r\n", true), ("", false)] {
-        let sound = format!("{}a=extmap:7 {NUMBER}\r\n{line}", audio("1"));
-        let (media, answer) = view_by_twcc(&format!("{}{picture}{sound}", session())).expect("answered");
-        assert!(media.is_numbered());
-        let agreed = media.audio.expect("sound");
-        assert_eq!(agreed.extensions.transport_number, Some(7).filter(|_| is_told));
-        assert_eq!(has(&answer, "a=rtcp-fb:111 transport-cc"), is_told);
-        assert!(!has(&answer, "a=rtcp-fb:0 transport-cc"), "what was not offered is not answered");
-        assert_eq!(lines(&answer, "a=extmap:7 ").len(), 1 + usize::from(is_told));
-    }
-}
-
 #[test]
 fn an_answer_names_our_side() {
     let (_, answer) = view(CHROMIUM).expect("answered");
@@ -213,20 +78,6 @@ fn a_simulcast_publisher_is_answered_with_its_encodings() {
         assert!(has(&answer, line), "{line} is not in\n{answer}");
     }
     parsed(&answer);
-}
-
-#[test]
-fn packets_are_numbered_where_the_number_and_feedback_on_it_are_offered() {
-    let number = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-    let feedback = simulcast().replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-fb:102 transport-cc\r\n");
-    let both = feedback.replace("a=rtcp-mux\r\n", &format!("a=rtcp-mux\r\na=extmap:7 {number}\r\n"));
-    let has_both = |answer: &str| (answer.contains(number), answer.contains("a=rtcp-fb:102 transport-cc"));
-    let (media, answer) = publish(&both).expect("answered");
-    assert_eq!((media.number_extension, has_both(&answer)), (Some(7), (true, true)));
-    for offer in [feedback, both.replace("a=rtcp-fb:102 transport-cc", "a=rtcp-fb:96 transport-cc")] {
-        let (media, answer) = publish(&offer).expect("answered");
-        assert_eq!((media.number_extension, has_both(&answer)), (None, (false, false)));
-    }
 }
 
 #[test]
@@ -451,90 +302,4 @@ fn a_viewer_without_rtx_gets_none() {
     assert_eq!(media.slots[0].payload_types.rtx, None);
     assert!(has(&answer, "m=video 9 UDP/TLS/RTP/SAVPF 102"));
     assert!(!answer.contains("rtx") && !answer.contains("ssrc-group") && !answer.contains("2147484673"));
-}
-
-/// Whatever an offer says: an answer, if there is one, is SDP with the offer's m-lines, of which as many are taken as
-/// were agreed on.
-fn check(offer: &str) {
-    let count = || parsed(offer).media_descriptions.len();
-    let viewed = |(media, answer): (ViewerMedia, String)| (answer, media.slots.len(), media.audio.is_some());
-    let published = |(media, answer): (PublisherMedia, String)| (answer, 1, media.audio.is_some());
-    let answers = [view(offer).map(viewed), view_slots(offer).map(viewed), publish(offer).map(published)];
-    for (answer, videos, sound) in answers.into_iter().flatten() {
-        let answer = parsed(&answer);
-        assert_eq!(answer.media_descriptions.len(), count());
-        let taken = answer.media_descriptions.iter().filter(|m| m.media_name.port.value != 0);
-        assert!(taken.clone().all(|m| m.has_attribute("fingerprint")));
-        assert_eq!(taken.count(), videos + usize::from(sound));
-        assert!((1..=MAX_SLOTS).contains(&videos));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_text_is_too_odd(text in "\\PC*") {
-        check(&text);
-    }
-
-    #[test]
-    fn no_session_is_too_odd(
-        lines in proptest::collection::vec(("[voistcbkam]", "[ -~\u{a0}\u{20ac}]{0,30}", "\r\n|\n|\r|"), 0..20),
-    ) {
-        let mut text = session();
-        for (kind, value, end) in lines {
-            text.push_str(&format!("{kind}={value}{end}"));
-        }
-        check(&text);
-    }
-
-    #[test]
-    fn no_change_of_an_offer_is_too_odd(
-        which in 0..3usize,
-        changes in proptest::collection::vec(
-            (any::<proptest::sample::Index>(), 0..4u8, "[ -~\r\n\u{a0}\u{20ac}]{0,6}", 1..40usize),
-            1..6,
-        ),
-    ) {
-        let sound = [CHROMIUM.to_owned(), simulcast(), session() + &audio("0") + &data("1") + &video("2", "sendrecv")];
-        let mut text: Vec<char> = sound[which].chars().collect();
-        for (at, kind, insert, len) in changes {
-            let at = at.index(text.len() + 1);
-            let end = (at + len).min(text.len());
-            match kind {
-                0 => drop(text.splice(at..at, insert.chars())),
-                1 => drop(text.drain(at..end)),
-                2 => drop(text.splice(at..end, insert.chars())),
-                _ => {
-                    let again: Vec<char> = text[at..end].to_vec();
-                    text.splice(end..end, again);
-                }
-            }
-        }
-        check(&text.into_iter().collect::<String>());
-    }
-
-    #[test]
-    fn offers_without_some_lines_are_no_trouble(which in 0..2usize, keep in proptest::collection::vec(prop::bool::weighted(0.9), 80)) {
-        let sound = [CHROMIUM.to_owned(), simulcast()];
-        let kept: Vec<&str> =
-            sound[which].split_inclusive('\n').zip(&keep).filter(|(_, keep)| **keep).map(|(line, _)| line).collect();
-        check(&kept.concat());
-    }
-
-    #[test]
-    fn fingerprints_are_read_as_they_are_written(bytes in any::<[u8; 32]>(), text in "[0-9a-fA-F:+ -]{0,100}") {
-        let fingerprint = Fingerprint(bytes);
-        prop_assert_eq!(Fingerprint::parse(&fingerprint.to_string()), Some(fingerprint));
-        prop_assert_eq!(Fingerprint::parse(&fingerprint.to_string().to_lowercase()), Some(fingerprint));
-        if let Some(read) = Fingerprint::parse(&text) {
-            prop_assert_eq!(read.to_string(), text.to_uppercase());
-        }
-    }
-}
-
-#[test]
-fn signs_are_no_part_of_a_fingerprint() {
-    assert_eq!(Fingerprint::parse(&FINGERPRINT.replace("CC", "+C")), None);
 }
