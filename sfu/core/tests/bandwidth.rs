@@ -154,6 +154,19 @@ fn what_arrives_between_two_keyframes_is_no_limit() {
 }
 
 #[test]
+fn a_first_estimate_that_comes_early_is_a_fall_where_enough_is_sent() {
+    for (rate, is_fall) in [(2 * MEGABIT, true), (400_000, false)] {
+        let mut viewer = Viewer::new();
+        for _ in 0..4 {
+            viewer.send(rate);
+            viewer.bandwidth.visit(viewer.now, viewer.sent);
+        }
+        viewer.report(rate, rate / 4);
+        assert_eq!(viewer.bandwidth.is_limited(), is_fall, "{rate} bit/s");
+    }
+}
+
+#[test]
 fn a_small_fall_is_no_limit_and_many_are() {
     let mut viewer = Viewer::new();
     let last = viewer.rising(2 * MEGABIT, 2_500_000, 5);

@@ -9,8 +9,11 @@
 use super::{Bandwidth, Evidence, REACTION, START, UNLIMITED, share};
 use std::time::{Duration, Instant};
 
-/// A first estimate within so long is a fall, or it would have come 5 s after the first packet and been what arrives.
+/// A first estimate within so long is a fall, or it would have come 5 s after the first packet and been what arrives ...
 const EARLY: Duration = Duration::from_millis(3500);
+/// ... but it proves nothing where less than this is sent, in bit/s: that a network carries not even a small picture is
+/// rarer than a moment of jitter while pictures begin, and second signs show it.
+const ENOUGH: u64 = 1_000_000;
 /// Falls are a small link when they lead below this share of the least that was sent lately, and of the estimate before
 /// them: a receiver measures what arrives over a second, in which there may be a keyframe or none.
 const CLEAR_FALL: f64 = 0.8;
@@ -72,7 +75,7 @@ impl Bandwidth {
         let last = remb.estimate.replace(estimate);
         let is_early = last.is_none() && self.first.is_none_or(|at| now < at + EARLY);
         let least = if is_early { sending } else { self.sent.least() };
-        let is_low = estimate < share(least, CLEAR_FALL);
+        let is_low = estimate < share(least, CLEAR_FALL) && (last.is_some() || sending >= ENOUGH);
         let has_fallen = last.map_or(is_low, |last| estimate < last);
         let has_risen = last.is_some_and(|last| estimate > last);
         if before == UNLIMITED {
