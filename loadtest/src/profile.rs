@@ -271,8 +271,8 @@ fn pictures(film: &[u8]) -> Vec<Vec<&[u8]>> {
     pictures
 }
 
-/// What stands between start codes.
-fn units_of(film: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The NAL units of a byte stream (ITU-T H.264, annex B): what stands between start codes.
+pub fn units_of(film: &[u8]) -> impl Iterator<Item = &[u8]> {
     let codes = film.windows(3).enumerate().filter(|(_, window)| *window == [0, 0, 1]).map(|(at, _)| at);
     let starts: Vec<usize> = codes.collect();
     let ends: Vec<usize> = starts.iter().skip(1).copied().chain([film.len()]).collect();

@@ -15,7 +15,7 @@ use loadtest::run::{self, Plan, Ramp};
 use loadtest::scenario::Scenario;
 use loadtest::slo;
 use std::time::Duration;
-use support::{Target, Window, figure, pin, sample, wait_for, window};
+use support::{Target, Window, figure, median, pin, sample, wait_for, window};
 
 /// The parts, in their order.
 const PARTS: [&str; 6] = ["shards", "viewers", "idle", "joins", "ramp", "linear"];
@@ -204,18 +204,13 @@ async fn by_viewers() -> anyhow::Result<()> {
         }
     }
     for (name, costs) in [("viewers", awake), ("halting_viewers", halting)] {
-        let costs = costs.map(median);
+        let costs = costs.map(|mut costs| median(&mut costs));
         for (viewers, cost) in VIEWERS.into_iter().zip(costs) {
             figure(&format!("{name}_{viewers}_us_per_packet"), cost, "us");
         }
         figure(&format!("{name}_cost_spread_pct"), spread(&costs), "%");
     }
     Ok(())
-}
-
-fn median(mut costs: Vec<f64>) -> f64 {
-    costs.sort_by(f64::total_cmp);
-    costs[costs.len() / 2]
 }
 
 async fn steady(scenario: &Scenario) -> anyhow::Result<Window> {

@@ -172,12 +172,6 @@ fn share(rate: u64, of: f64) -> u64 {
     (rate as f64 * of) as u64
 }
 
-impl Default for Bandwidth {
-    fn default() -> Self {
-        Self::new(Estimation::Remb)
-    }
-}
-
 impl Bandwidth {
     /// Of a network of which nothing is known.
     pub fn new(estimation: Estimation) -> Self {

@@ -17,7 +17,7 @@ struct Viewer {
 
 impl Viewer {
     fn new() -> Self {
-        Self { bandwidth: Bandwidth::default(), now: Instant::now(), sent: 0 }
+        Self { bandwidth: Bandwidth::new(Estimation::Remb), now: Instant::now(), sent: 0 }
     }
 
     /// One whose receiver tells when packets come.

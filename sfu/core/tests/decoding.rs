@@ -1,5 +1,6 @@
 //! What is left of a real stream without its top layer decodes, picture by picture as before.
 
+use loadtest::profile::units_of;
 use sfu_core::Layer;
 use sfu_core::h264::Layers;
 use std::collections::BTreeSet;
@@ -25,18 +26,6 @@ fn stream() -> Vec<u8> {
     ffmpeg(&format!("-f lavfi -i testsrc=size=320x240:rate=25:duration=4 {encoder} -f h264"))
 }
 
-/// The NAL units of a byte stream.
-fn units(stream: &[u8]) -> Vec<&[u8]> {
-    let starts = stream.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0, 0, 1]).map(|(at, _)| at + 3);
-    let starts: Vec<usize> = starts.collect();
-    let ends = starts.iter().skip(1).map(|next| next - 3).chain([stream.len()]);
-    let unit = |(start, end): (&usize, usize)| {
-        let unit = &stream[*start..end];
-        &unit[..unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)]
-    };
-    starts.iter().zip(ends).map(unit).collect()
-}
-
 /// As RTP carries a unit: whole, or in fragments (RFC 6184, section 5.8).
 fn payloads(unit: &[u8]) -> Vec<Vec<u8>> {
     if unit.len() <= PAYLOAD {
@@ -53,7 +42,7 @@ fn payloads(unit: &[u8]) -> Vec<Vec<u8>> {
 /// The units that are shown up to the base layer, and how many frames they are.
 fn thinned(stream: &[u8]) -> (Vec<u8>, usize) {
     let (mut layers, mut time, mut left, mut frames) = (Layers::default(), 0, Vec::new(), BTreeSet::new());
-    let units = units(stream);
+    let units: Vec<&[u8]> = units_of(stream).collect();
     for (n, unit) in units.iter().enumerate() {
         let kind = unit[0] & 0x1f;
         time += u32::from(kind == 9);
