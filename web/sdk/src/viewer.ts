@@ -378,8 +378,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#lost(local('no_frames', 'No picture', 'Nothing came through of what is sent.'), link);
   }
 
-  /** Page or network came back: what waited tries at once. */
+  /** Page or network came back: what waited tries at once, and soon again, for a network's first second often fails. */
   #resumed(): void {
+    this.#attempt = 0;
     if (this.#retry !== undefined) this.#open();
   }
 

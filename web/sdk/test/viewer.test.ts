@@ -278,9 +278,22 @@ describe('a viewer', () => {
     browser.window.dispatchEvent(new Event('online'));
     await settle();
     expect(service.bodies('POST')).toHaveLength(2);
-    expect(viewer.state).toMatchObject({ name: 'reconnecting', attempt: 2 });
+    expect(viewer.state).toMatchObject({ name: 'reconnecting', attempt: 1 });
     await vi.advanceTimersByTimeAsync(2_000);
     expect(service.bodies('POST')).toHaveLength(3);
+  });
+
+  it('does not wait long again after a long time without a network', async () => {
+    for (let attempt = 0; attempt < 20; attempt++) service.answers.push({ method: 'POST', status: 503 });
+    const viewer = new Viewer({ grant });
+    viewer.connect(A);
+    await vi.advanceTimersByTimeAsync(60_000);
+    const { length } = service.bodies('POST');
+    expect(viewer.state).toMatchObject({ name: 'reconnecting', attempt: length });
+    expect(service.answers).not.toHaveLength(0);
+    browser.window.dispatchEvent(new Event('online'));
+    await vi.advanceTimersByTimeAsync(500);
+    expect(service.bodies('POST').length).toBeGreaterThanOrEqual(length + 2);
   });
 
   it('takes the frame that ends a track for no picture', async () => {
