@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How much faster than what comes a browser says it could receive, at most; and how fast it says more.
 const REMB_ABOVE_RECEIVED: f64 = 1.5;
 const REMB_GROWTH: f64 = 1.08;
-/// What a browser says first, in bit/s.
-const REMB_FIRST: f64 = 300_000.0;
+/// A browser before which no queue stands says nothing for so long from its first packet on, and then what it receives.
+const REMB_AFTER: Duration = Duration::from_secs(5);
 /// One packet in so many is opened and checked, whatever it carries.
 const CHECKED: u64 = 100;
 /// The shortest time between two requests for a keyframe.
@@ -49,14 +49,16 @@ pub struct Viewer {
     rtx: Vec<Option<u32>>,
     begun: Begun,
     checked: Option<Instant>,
-    has_media: bool,
+    /// Since when media comes.
+    media_since: Option<Instant>,
     is_playing: bool,
     /// What made payloads hold is known, and checked.
     is_made: bool,
     received: u64,
     bytes: u64,
     bytes_before: u64,
-    remb: f64,
+    /// What it said last that it can receive, in bit/s.
+    remb: Option<f64>,
     /// Where it is to tell when packets come.
     arrivals: Option<Arrivals>,
     asked_for_keyframe: Option<Instant>,
@@ -79,13 +81,13 @@ impl Viewer {
             rtx: streams.into_iter().map(|(_, rtx)| rtx).collect(),
             begun,
             checked: None,
-            has_media: false,
+            media_since: None,
             is_playing: false,
             is_made,
             received: 0,
             bytes: 0,
             bytes_before: 0,
-            remb: REMB_FIRST,
+            remb: None,
             arrivals,
             asked_for_keyframe: None,
         };
@@ -183,7 +185,8 @@ impl Viewer {
             arrival.sequence = u16::from_be_bytes([*payload.first()?, *payload.get(1)?]);
             self.slots[at].repair(&arrival, Stamp::read(payload), measures)
         };
-        if outcome.is_first && !std::mem::replace(&mut self.has_media, true) {
+        if outcome.is_first && self.media_since.is_none() {
+            self.media_since = Some(now);
             measures.first_packet.record_time(now.saturating_duration_since(self.begun.called));
         }
         if outcome.begins && !std::mem::replace(&mut self.is_playing, true) {
@@ -256,12 +259,17 @@ impl Viewer {
     fn report(&mut self, now: Instant, measures: &mut Measures) {
         let reports: Vec<_> = self.slots.iter_mut().filter_map(|slot| slot.report(now, measures)).collect();
         let received = (self.bytes - std::mem::replace(&mut self.bytes_before, self.bytes)) as f64 * 8.0;
-        self.remb = self.remb.max((self.remb * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED));
-        let remb = (!reports.is_empty() && self.arrivals.is_none()).then_some(self.remb as f32);
-        if remb.is_some() {
-            measures.remb_kbps.record((self.remb / 1000.0) as u64);
-        }
-        self.client.send_rtcp(&rtcp::receiver_report(&reports, remb));
+        let may_tell = self.media_since.is_some_and(|since| now >= since + REMB_AFTER);
+        let estimate = if may_tell && !reports.is_empty() && self.arrivals.is_none() {
+            let grown = |last: f64| last.max((last * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED));
+            let remb = self.remb.map_or(received, grown);
+            self.remb = Some(remb);
+            measures.remb_kbps.record((remb / 1000.0) as u64);
+            Some(remb as f32)
+        } else {
+            None
+        };
+        self.client.send_rtcp(&rtcp::receiver_report(&reports, estimate));
     }
 }
 

@@ -109,11 +109,15 @@ impl Shard {
     fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, usize) {
         let taken = |slot: &Slot, encoding: usize| self.encodings[encoding].rate(self.up_to(slot, encoding));
         let (rate, needed) = (viewer.bandwidth.rate(), viewer.slot(at.slot).map_or(0, |slot| taken(slot, encoding)));
-        if !viewer.is_tight() {
-            return (rate.max(needed) as f64 * SPARE, BURST_PACKETS);
-        }
         let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live);
-        let left = rate.saturating_sub(live.filter_map(|slot| Some(taken(slot, slot.watching?))).sum());
+        let live: u64 = live.filter_map(|slot| Some(taken(slot, slot.watching?))).sum();
+        if !viewer.is_tight() || !viewer.bandwidth.is_limited() {
+            let is_behind = |slot: &&Slot| matches!(slot.feed, Feed::CatchingUp { .. });
+            let behind = viewer.videos().iter().filter(is_behind).count().max(1);
+            let pace = (rate.max(needed) as f64 * SPARE - live as f64).max(needed as f64 * SPARE);
+            return (pace, (BURST_PACKETS / behind).max(TIGHT_PACKETS));
+        }
+        let left = rate.saturating_sub(live);
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
         let is_sure = viewer.bandwidth.benefit_of_doubt(self.now) == rate;
         let pace =
