@@ -63,7 +63,7 @@ pub struct Run {
     /// What is changed of the scenario.
     #[command(flatten)]
     pub changes: Changes,
-    /// Objectives, such as `loss<0.1%,transit_p99<100ms,first_p95<500ms`.
+    /// Objectives, such as `loss<0.1%,transit_p99<100ms,first_p95<500ms`; those of the scenario by default.
     #[arg(long, value_parser = slo::parse)]
     pub slo: Option<Objectives>,
     /// Raise viewers step by step until an objective breaks: `START:STEP:MOST`, such as `500:250:5000`.
@@ -213,7 +213,8 @@ impl Run {
         let scenario = self.changes.over(scenario);
         scenario.check()?;
         let ramp = self.ramp.map(|ramp| Ramp { hold: self.hold.max(Duration::from_secs(1)), ..ramp });
-        Ok(Plan { scenario, objectives: self.slo.clone().unwrap_or_default(), ramp })
+        let objectives = self.slo.clone().unwrap_or_else(|| scenario.objectives.clone());
+        Ok(Plan { scenario, objectives, ramp })
     }
 
     /// How viewers are connected.

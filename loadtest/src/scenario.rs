@@ -2,6 +2,7 @@
 //! or a file with flags over it.
 
 use crate::profile::Profile;
+use crate::slo::Objective;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub switch_every: Option<Duration>,
     /// Viewers that leave, and are replaced by new ones, each second.
     pub churn: f64,
+    /// What it has to reach, where the call names nothing else.
+    pub objectives: Vec<Objective>,
     /// Receivers take runs of packets from the kernel (GRO); `false` takes each packet by itself, as most clients do.
     pub gro: bool,
 }
@@ -54,6 +57,7 @@ impl Default for Scenario {
             rid: "h".into(),
             switch_every: None,
             churn: 0.0,
+            objectives: Vec::new(),
             gro: true,
         }
     }

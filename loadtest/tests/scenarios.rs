@@ -1,6 +1,7 @@
 //! Scenarios: how they are written, and what is wrong with some.
 
 use loadtest::scenario::Scenario;
+use loadtest::slo;
 use std::time::Duration;
 
 #[test]
@@ -17,6 +18,7 @@ profile: camera-720p
 rid: l
 switch_every: 250ms
 churn: 3
+objectives: [freeze<1%, transit_p99<150ms]
 gro: false
 ";
     let scenario: Scenario = settings::from_yaml(text).expect("sound");
@@ -32,6 +34,7 @@ gro: false
         rid: "l".into(),
         switch_every: Some(Duration::from_millis(250)),
         churn: 3.0,
+        objectives: slo::parse("freeze<1%,transit_p99<150ms").expect("objectives"),
         gro: false,
     };
     assert_eq!(scenario, wanted);
@@ -57,6 +60,10 @@ fn what_is_mistyped_is_named() {
         ("profile: 2160p\n", "profile in the configuration: '2160p' is no profile: write camera-360p, "),
         ("duration: 5\n", "duration in the configuration: "),
         ("duration: soon\n", "duration in the configuration: "),
+        (
+            "objectives: [\"transit_p99<soon\"]\n",
+            "objectives.0 in the configuration: 'transit_p99<soon' is no objective: ",
+        ),
         ("viewers: -1\n", "viewers in the configuration: "),
     ];
     for (text, wanted) in cases {

@@ -37,13 +37,19 @@ impl Stage {
 
     /// The same on this shard; cameras are on the first.
     fn on(shard: usize, seed: u64, wishes: &[Wish]) -> Self {
+        let mut stage = Self::beginning(shard, seed, wishes);
+        stage.run(3000);
+        stage
+    }
+
+    /// The same, of which nothing has come yet.
+    fn beginning(shard: usize, seed: u64, wishes: &[Wish]) -> Self {
         let mut net = Net::new(shard + 1, seed);
         let cameras = cameras(&mut net, wishes, seed);
         let viewer = net.wall(shard, wishes.len());
         let mut stage = Self { net, cameras, viewer, ms: 0, estimate: 0, came: VecDeque::new() };
         stage.run(4000);
         stage.net.handle(shard, Input::Change(change(viewer, wishes)));
-        stage.run(3000);
         stage
     }
 
@@ -146,6 +152,29 @@ fn slots_that_a_small_network_cannot_carry_are_told_to_be_paused_and_come_back_w
         assert_eq!(stage.states(slot).last(), Some(&SlotState::Live), "slot {slot}");
     }
     assert!(!stage.states(4).contains(&SlotState::Paused), "the first of all never pauses");
+}
+
+/// Of a network that has shown no limit: what is cached of nine cameras is far more than may be sent at once.
+#[test]
+fn a_wall_moves_while_it_catches_up_and_takes_no_more_than_half_as_much_again_as_its_rate() {
+    let mut stage = Stage::beginning(0, 6, &[("l", 0); 9]);
+    let (mut whole, mut bits) = ([const { Vec::<u64>::new() }; 9], [0; 8]);
+    for ms in 0..4000u64 {
+        for packet in stage.run(1) {
+            bits[ms as usize / 500] += 8 * (packet.payload.len() + OVERHEAD);
+            let slot = (0..9).find(|slot| Net::ssrc(stage.viewer, *slot) == packet.header.ssrc).expect("a slot");
+            if packet.header.marker {
+                whole[slot as usize].push(ms);
+            }
+        }
+    }
+    assert!(bits.iter().all(|bits| *bits < 7_500_000 / 2), "{bits:?} in each half second");
+    for times in whole {
+        assert!(times[0] < 200, "its first picture after {} ms", times[0]);
+        let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().expect("pictures");
+        assert!(gap < 150, "it stands for {gap} ms");
+        assert!(times.len() > 90, "{} pictures, so it does not catch up", times.len());
+    }
 }
 
 /// What comes from a clear fall until the large picture is back, millisecond by millisecond, and what follows for a second.

@@ -11,13 +11,15 @@ use crate::viewer::{Feed, Slot, SlotAt, Viewer};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A burst of a cached GOP leaves in chunks of so many packets ...
+/// Bursts of a viewer's cached GOPs leave in chunks of so many packets, those of each in whole frames where it can be ...
 const BURST_PACKETS: usize = 32;
 /// ... every so often at most: some 60 Mbit/s for full packets.
 pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(5);
-/// Bursts leave so much faster than the network is taken to carry, or than the stream plays if that is faster ...
+/// Bursts and what plays leave so much faster than the network is taken to carry, a burst so much faster than its stream
+/// plays if that is more ...
 const SPARE: f64 = 1.5;
-/// ... and where that is tight, so much faster than what other slots leave of it, or than the stream plays ...
+/// ... and where the network has shown its limit and that is tight, a burst so much faster than what plays leaves of it,
+/// or than its stream plays ...
 const TIGHT_SPARE: f64 = 1.25;
 /// ... in chunks of so many packets.
 const TIGHT_PACKETS: usize = 4;
@@ -105,8 +107,9 @@ impl Shard {
         self.viewer(place).is_some_and(|viewer| viewer.is_tight())
     }
 
-    /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets.
-    fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, usize) {
+    /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets: from the first
+    /// on as many as end a frame, the second at most.
+    fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, [usize; 2]) {
         let taken = |slot: &Slot, encoding: usize| self.encodings[encoding].rate(self.up_to(slot, encoding));
         let (rate, needed) = (viewer.bandwidth.rate(), viewer.slot(at.slot).map_or(0, |slot| taken(slot, encoding)));
         let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live);
@@ -115,14 +118,14 @@ impl Shard {
             let is_behind = |slot: &&Slot| matches!(slot.feed, Feed::CatchingUp { .. });
             let behind = viewer.videos().iter().filter(is_behind).count().max(1);
             let pace = (rate.max(needed) as f64 * SPARE - live as f64).max(needed as f64 * SPARE);
-            return (pace, (BURST_PACKETS / behind).max(TIGHT_PACKETS));
+            return (pace, [BURST_PACKETS / behind, BURST_PACKETS]);
         }
         let left = rate.saturating_sub(live);
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
         let is_sure = viewer.bandwidth.benefit_of_doubt(self.now) == rate;
         let pace =
             if is_sure && left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
-        (pace.max(LEAST_PACE), TIGHT_PACKETS)
+        (pace.max(LEAST_PACE), [TIGHT_PACKETS; 2])
     }
 
     /// The layer up to which a slot is shown an encoding.
@@ -152,7 +155,7 @@ impl Shard {
             return true;
         }
         let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
-        let (pace, most) = self.pace(viewer, at, encoding);
+        let (pace, sizes) = self.pace(viewer, at, encoding);
         let Some((Feed::CatchingUp { next }, up_to)) =
             viewer.slot(at.slot).map(|slot| (slot.feed, self.up_to(slot, encoding)))
         else {
@@ -163,7 +166,7 @@ impl Shard {
             return true;
         }
         let held = &mut self.encodings[encoding];
-        let chunk: Arc<[Packet]> = held.ring.range(next, held.passed_on).take(most).cloned().collect();
+        let chunk = chunk(held.ring.range(next, held.passed_on), sizes);
         let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
         if next >= held.passed_on {
             held.joining.retain(|joining| *joining != at);
@@ -314,4 +317,15 @@ impl Shard {
             _ => SlotState::NoSignal,
         }
     }
+}
+
+/// The first packets of a burst: `least` or more, as many as end a frame, `most` at most.
+fn chunk<'a>(packets: impl Iterator<Item = &'a Packet>, [least, most]: [usize; 2]) -> Arc<[Packet]> {
+    let mut is_whole = false;
+    let more = |(n, packet): &(usize, &Packet)| {
+        let is_in = *n < least || !is_whole;
+        is_whole = packet.marker;
+        is_in
+    };
+    packets.take(most).enumerate().take_while(more).map(|(_, packet)| packet.clone()).collect()
 }
