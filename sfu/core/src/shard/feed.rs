@@ -118,7 +118,7 @@ impl Shard {
             let is_behind = |slot: &&Slot| matches!(slot.feed, Feed::CatchingUp { .. });
             let behind = viewer.videos().iter().filter(is_behind).count().max(1);
             let pace = (rate.max(needed) as f64 * SPARE - live as f64).max(needed as f64 * SPARE);
-            return (pace, [BURST_PACKETS / behind, BURST_PACKETS]);
+            return (pace.max(LEAST_PACE), [BURST_PACKETS / behind, BURST_PACKETS]);
         }
         let left = rate.saturating_sub(live);
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
