@@ -83,8 +83,9 @@ pub(crate) struct Viewer {
     pub(crate) playing: Option<Instant>,
     /// What its slots were given takes, in bit/s.
     pub(crate) total: u64,
-    /// When its bursts go on.
+    /// When its bursts go on, and the number of the slot that had the last chunk.
     pub(crate) next_chunk: Instant,
+    pub(crate) served: u8,
     path: Path,
     pub(crate) bandwidth: Bandwidth,
     /// Where its packets have transport-wide numbers.
@@ -130,8 +131,8 @@ impl Viewer {
         let departures = media.is_numbered().then(|| Box::new(Departures::new(now)));
         let estimation = if departures.is_some() { Estimation::Twcc } else { Estimation::Remb };
         let (path, bandwidth) = (Path::default(), Bandwidth::new(estimation));
-        let (to, sealer, playing, total, next_chunk) = (None, None, None, 0, now);
-        Self { slots, audio, to, sealer, playing, total, next_chunk, path, bandwidth, departures, rtx, bursts }
+        let (to, sealer, playing, total, next_chunk, served) = (None, None, None, 0, now, 0);
+        Self { slots, audio, to, sealer, playing, total, next_chunk, served, path, bandwidth, departures, rtx, bursts }
     }
 
     /// The ids of its slots.
@@ -277,6 +278,11 @@ impl Viewer {
 }
 
 impl Slot {
+    /// Whether it is yet to catch up with what plays.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.feed, Feed::CatchingUp { .. })
+    }
+
     fn new(now: Instant, out: Outbound, first_sequence: u16) -> Self {
         Self {
             wish: None,

@@ -8,15 +8,15 @@ use crate::allocation::Allotted;
 use crate::encoding::Source;
 use crate::types::{Layer, Packet, SlotId, SlotState};
 use crate::viewer::{Feed, Slot, SlotAt, Viewer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bursts of a viewer's cached GOPs leave in chunks of so many packets, those of each in whole frames where it can be ...
+/// Bursts of a viewer's cached GOPs leave in chunks of a frame, or of so many packets of it; so many of them at a time ...
 const BURST_PACKETS: usize = 32;
-/// ... every so often at most: some 60 Mbit/s for full packets.
+/// ... every so often: some 60 Mbit/s at most, for full packets.
 pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(5);
-/// Bursts and what plays leave so much faster than the network is taken to carry, a burst so much faster than its stream
-/// plays if that is more ...
+/// Bursts and what plays leave so much faster than the network is taken to carry, or than they play if that is more ...
 const SPARE: f64 = 1.5;
 /// ... and where the network has shown its limit and that is tight, a burst so much faster than what plays leaves of it,
 /// or than its stream plays ...
@@ -77,55 +77,68 @@ impl Shard {
         }
     }
 
-    /// The next chunk of everybody's burst. Encodings that got nowhere are first the next time.
+    /// The next chunks of everybody's bursts.
     pub(super) fn continue_bursts(&mut self) {
         self.next_burst = self.now + BURST_INTERVAL;
-        let (mut waiting, mut served) = (Vec::new(), Vec::new());
-        for encoding in std::mem::take(&mut self.catching_up) {
-            let mut has_sent = false;
-            for at in self.encodings[encoding].joining.clone() {
-                has_sent |= self.catch_up(at, encoding);
-            }
-            let mut joining = self.encodings[encoding].joining.clone();
-            if joining.iter().any(|at| self.slot(*at).is_some_and(|s| matches!(s.feed, Feed::CatchingUp { .. }))) {
-                if has_sent {
-                    joining.rotate_left(1);
-                    self.encodings[encoding].joining = joining;
-                    served.push(encoding);
-                } else {
-                    waiting.push(encoding);
-                }
+        let mut encodings = std::mem::take(&mut self.catching_up);
+        let joining = encodings.iter().flat_map(|encoding| &self.encodings[*encoding].joining);
+        let places: BTreeSet<u32> = joining.map(|at| at.place).collect();
+        for place in places {
+            let mut left = BURST_PACKETS;
+            while left > 0
+                && let Some((at, encoding)) = self.next_in_turn(place)
+            {
+                left = left.saturating_sub(self.catch_up(at, encoding).max(1));
             }
         }
+        let is_behind = |at: &SlotAt| {
+            let viewer = self.viewers.get(at.place as usize).and_then(Option::as_ref);
+            viewer.and_then(|viewer| viewer.slot(at.slot)).is_some_and(Slot::is_behind)
+        };
+        encodings.retain(|encoding| self.encodings[*encoding].joining.iter().any(is_behind));
         // Those that began meanwhile stand there already.
-        let others = waiting.into_iter().chain(served).filter(|encoding| !self.catching_up.contains(encoding));
-        let others: Vec<usize> = others.collect();
-        self.catching_up.extend(others);
+        encodings.retain(|encoding| !self.catching_up.contains(encoding));
+        self.catching_up.append(&mut encodings);
+    }
+
+    /// Which of a viewer's slots gets the next chunk of its burst, if the network is ready for one: sound first, then
+    /// pictures by turns.
+    fn next_in_turn(&self, place: u32) -> Option<(SlotAt, usize)> {
+        let viewer = self.viewers.get(place as usize)?.as_ref()?;
+        let count = viewer.videos().len() as u8;
+        let turns = (1..=count).map(|n| SlotId::Video((viewer.served + n) % count));
+        std::iter::once(SlotId::Audio).chain(turns).find_map(|slot| {
+            let (at, encoding) = (SlotAt { place, slot }, viewer.slot(slot)?.watching?);
+            self.is_due(at, encoding).then_some((at, encoding))
+        })
     }
 
     fn is_tight(&mut self, place: u32) -> bool {
         self.viewer(place).is_some_and(|viewer| viewer.is_tight())
     }
 
-    /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets: from the first
-    /// on as many as end a frame, the second at most.
-    fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, [usize; 2]) {
+    /// How fast a burst of an encoding leaves for a viewer, in bit/s, and in chunks of how many packets at most.
+    fn pace(&self, viewer: &Viewer, at: SlotAt, encoding: usize) -> (f64, usize) {
         let taken = |slot: &Slot, encoding: usize| self.encodings[encoding].rate(self.up_to(slot, encoding));
-        let (rate, needed) = (viewer.bandwidth.rate(), viewer.slot(at.slot).map_or(0, |slot| taken(slot, encoding)));
-        let live = viewer.videos().iter().filter(|slot| slot.feed == Feed::Live);
-        let live: u64 = live.filter_map(|slot| Some(taken(slot, slot.watching?))).sum();
+        let sum = |which: fn(&Slot) -> bool| -> u64 {
+            let watched =
+                viewer.videos().iter().filter(|slot| which(slot)).filter_map(|slot| Some((slot, slot.watching?)));
+            let flowing = watched.filter(|(_, encoding)| self.encodings[*encoding].is_flowing(self.now));
+            flowing.map(|(slot, encoding)| taken(slot, encoding)).sum()
+        };
+        let (rate, live) = (viewer.bandwidth.rate(), sum(|slot| slot.feed == Feed::Live));
         if !viewer.is_tight() || !viewer.bandwidth.is_limited() {
-            let is_behind = |slot: &&Slot| matches!(slot.feed, Feed::CatchingUp { .. });
-            let behind = viewer.videos().iter().filter(is_behind).count().max(1);
-            let pace = (rate.max(needed) as f64 * SPARE - live as f64).max(needed as f64 * SPARE);
-            return (pace.max(LEAST_PACE), [BURST_PACKETS / behind, BURST_PACKETS]);
+            let playing = live + sum(Slot::is_behind);
+            let pace = rate.max(playing) as f64 * SPARE - live as f64;
+            return (pace.max(LEAST_PACE), BURST_PACKETS);
         }
+        let needed = viewer.slot(at.slot).map_or(0, |slot| taken(slot, encoding));
         let left = rate.saturating_sub(live);
         // Where nothing else is shown and not even this fits, a little slower than it plays: queues are full then.
         let is_sure = viewer.bandwidth.benefit_of_doubt(self.now) == rate;
         let pace =
             if is_sure && left == rate && left < needed { left as f64 } else { left.max(needed) as f64 * TIGHT_SPARE };
-        (pace.max(LEAST_PACE), [TIGHT_PACKETS; 2])
+        (pace.max(LEAST_PACE), TIGHT_PACKETS)
     }
 
     /// The layer up to which a slot is shown an encoding.
@@ -138,35 +151,34 @@ impl Shard {
     fn is_due(&self, at: SlotAt, encoding: usize) -> bool {
         let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
         let is_ready = at.slot == SlotId::Audio || self.now >= viewer.next_chunk;
-        let is_behind = |slot: &Slot| slot.watching == Some(encoding) && matches!(slot.feed, Feed::CatchingUp { .. });
-        is_ready && viewer.slot(at.slot).is_some_and(is_behind)
+        is_ready && viewer.slot(at.slot).is_some_and(|slot| slot.watching == Some(encoding) && slot.is_behind())
     }
 
-    /// The next chunk of one slot's burst, if it is due; live when it has caught up. True when something leaves.
-    fn catch_up(&mut self, at: SlotAt, encoding: usize) -> bool {
+    /// The next chunk of one slot's burst, if it is due; live when it has caught up. Answers how many packets leave.
+    fn catch_up(&mut self, at: SlotAt, encoding: usize) -> usize {
         let now = self.now;
         if !self.is_due(at, encoding) {
-            return false;
+            return 0;
         }
         // A late packet that has gathered stands in the ring already: passed on now, it cannot reach this slot twice. A
         // keyframe that has gathered may let this very slot begin anew.
         self.pass_on(encoding);
         if !self.is_due(at, encoding) {
-            return true;
+            return 0;
         }
-        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return false };
-        let (pace, sizes) = self.pace(viewer, at, encoding);
+        let Some(Some(viewer)) = self.viewers.get(at.place as usize) else { return 0 };
+        let (pace, most) = self.pace(viewer, at, encoding);
         let Some((Feed::CatchingUp { next }, up_to)) =
             viewer.slot(at.slot).map(|slot| (slot.feed, self.up_to(slot, encoding)))
         else {
-            return false;
+            return 0;
         };
         // A burst may take so long that a later GOP has come, and what is next is held no more.
         if next < self.encodings[encoding].ring.begin() && self.begin(at, encoding) {
-            return true;
+            return 0;
         }
         let held = &mut self.encodings[encoding];
-        let chunk = chunk(held.ring.range(next, held.passed_on), sizes);
+        let chunk = frame(held.ring.range(next, held.passed_on).take(most));
         let next = chunk.last().map_or(held.passed_on, |p| p.index + 1);
         if next >= held.passed_on {
             held.joining.retain(|joining| *joining != at);
@@ -176,13 +188,19 @@ impl Shard {
             self.set_feed(at, Feed::CatchingUp { next });
         }
         let bits: usize = chunk.iter().map(|packet| 8 * packet.shown(up_to).len()).sum();
-        if let Some(viewer) = self.viewer(at.place).filter(|_| at.slot != SlotId::Audio) {
-            viewer.next_chunk = now + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
+        if let (Some(viewer), SlotId::Video(number)) = (self.viewer(at.place), at.slot) {
+            // What a chunk came late, for bursts are seen to every so often only, the next one need not wait: but where it is
+            // tight, the slower the better.
+            let credit = if most == TIGHT_PACKETS { Duration::ZERO } else { BURST_INTERVAL };
+            let due = viewer.next_chunk.max(now.checked_sub(credit).unwrap_or(now));
+            viewer.next_chunk = due + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
+            viewer.served = number;
         }
-        if !chunk.is_empty() {
+        let count = chunk.len();
+        if count > 0 {
             self.backlog.push_media(now, encoding, vec![at], chunk);
         }
-        true
+        count
     }
 
     /// Passes on what has gathered of an encoding: to other shards, and to the viewers of this one.
@@ -319,13 +337,8 @@ impl Shard {
     }
 }
 
-/// The first packets of a burst: `least` or more, as many as end a frame, `most` at most.
-fn chunk<'a>(packets: impl Iterator<Item = &'a Packet>, [least, most]: [usize; 2]) -> Arc<[Packet]> {
+/// The first frame of these packets, or what is left of it.
+fn frame<'a>(packets: impl Iterator<Item = &'a Packet>) -> Arc<[Packet]> {
     let mut is_whole = false;
-    let more = |(n, packet): &(usize, &Packet)| {
-        let is_in = *n < least || !is_whole;
-        is_whole = packet.marker;
-        is_in
-    };
-    packets.take(most).enumerate().take_while(more).map(|(_, packet)| packet.clone()).collect()
+    packets.take_while(|packet| !std::mem::replace(&mut is_whole, packet.marker)).cloned().collect()
 }
