@@ -67,7 +67,7 @@ pub struct Run {
     #[arg(long, value_parser = slo::parse)]
     pub slo: Option<Objectives>,
     /// Raise viewers step by step until an objective breaks: `START:STEP:MOST`, such as `500:250:5000`.
-    #[arg(long, value_parser = ramp, requires = "slo")]
+    #[arg(long, value_parser = ramp)]
     pub ramp: Option<Ramp>,
     /// How long each step of a ramp is measured.
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
@@ -210,11 +210,18 @@ impl Run {
             Some(path) => settings::load(path)?,
             None => Scenario::default(),
         };
-        let scenario = self.changes.over(scenario);
+        let mut scenario = self.changes.over(scenario);
+        if let Some(objectives) = &self.slo {
+            scenario.objectives.clone_from(objectives);
+        }
         scenario.check()?;
+        let has_objectives = !scenario.objectives.is_empty();
+        anyhow::ensure!(
+            self.ramp.is_none() || has_objectives,
+            "--ramp ends when an objective breaks: name some by --slo"
+        );
         let ramp = self.ramp.map(|ramp| Ramp { hold: self.hold.max(Duration::from_secs(1)), ..ramp });
-        let objectives = self.slo.clone().unwrap_or_else(|| scenario.objectives.clone());
-        Ok(Plan { scenario, objectives, ramp })
+        Ok(Plan { objectives: scenario.objectives.clone(), scenario, ramp })
     }
 
     /// How viewers are connected.

@@ -74,6 +74,8 @@ pub struct Reception {
     has_picture: bool,
     has_begun: bool,
     last_frame: Option<Instant>,
+    /// Until when the freeze that lasts has been counted.
+    frozen_to: Option<Instant>,
     watched_to: Option<Instant>,
     rank: Option<u8>,
     jitter: f64,
@@ -222,15 +224,18 @@ impl Reception {
         }
         self.has_picture = true;
         measures.frames += 1;
-        if let Some(last) = self.last_frame.replace(now) {
-            let gap = now.saturating_duration_since(last);
-            if gap > FREEZE {
-                measures.freezes += 1;
-                measures.frozen_us += gap.as_micros() as u64;
-            }
-        }
+        self.look_for_freeze(now, measures);
+        (self.last_frame, self.frozen_to) = (Some(now), None);
         self.watched_to.get_or_insert(now);
         !std::mem::replace(&mut self.has_begun, true)
+    }
+
+    /// Counts a freeze while it lasts: one that never ends is one, too.
+    fn look_for_freeze(&mut self, now: Instant, measures: &mut Measures) {
+        let Some(last) = self.last_frame.filter(|last| now.saturating_duration_since(*last) > FREEZE) else { return };
+        measures.freezes += u64::from(self.frozen_to.is_none());
+        let counted = self.frozen_to.replace(now).unwrap_or(last);
+        measures.frozen_us += now.saturating_duration_since(counted).as_micros() as u64;
     }
 
     fn look(&mut self, stamp: &Stamp, unix: u64, now: Instant, measures: &mut Measures) {
@@ -303,6 +308,7 @@ impl Reception {
 
     /// Once a second: its report block, and what is measured by the second.
     pub fn report(&mut self, now: Instant, measures: &mut Measures) -> Option<Report> {
+        self.look_for_freeze(now, measures);
         if let Some(watched_to) = self.watched_to.as_mut() {
             let since = std::mem::replace(watched_to, now);
             measures.watched_us += now.saturating_duration_since(since).as_micros() as u64;

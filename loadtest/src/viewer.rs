@@ -260,7 +260,7 @@ impl Viewer {
         let reports: Vec<_> = self.slots.iter_mut().filter_map(|slot| slot.report(now, measures)).collect();
         let received = (self.bytes - std::mem::replace(&mut self.bytes_before, self.bytes)) as f64 * 8.0;
         let may_tell = self.media_since.is_some_and(|since| now >= since + REMB_AFTER);
-        let estimate = if may_tell && !reports.is_empty() && self.arrivals.is_none() {
+        let estimate = if may_tell && received > 0.0 && !reports.is_empty() && self.arrivals.is_none() {
             let grown = |last: f64| last.max((last * REMB_GROWTH).min(received * REMB_ABOVE_RECEIVED));
             let remb = self.remb.map_or(received, grown);
             self.remb = Some(remb);

@@ -92,3 +92,16 @@ fn what_cannot_be_done_is_named() {
         assert!(said.starts_with(wanted), "{said}");
     }
 }
+
+#[test]
+fn the_scenarios_that_come_along_are_sound_and_name_what_they_have_to_reach() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).expect("a folder");
+    let paths = files.map(|file| file.expect("a file").path());
+    let scenarios: Vec<_> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
+    assert!(scenarios.len() >= 4, "{scenarios:?}");
+    for path in scenarios {
+        let scenario: Scenario = settings::load(&path).expect("sound");
+        assert_eq!(scenario.check(), Ok(()));
+        assert!(!scenario.objectives.is_empty(), "{}", scenario.name);
+    }
+}

@@ -62,7 +62,8 @@ fn capacity(steps: &[Step]) -> Headline {
     let why = |step: &Step| {
         let missed = step.verdicts.iter().filter(|verdict| !verdict.is_met);
         let said: Vec<String> = missed.map(|v| format!("{} was {}", v.objective, v.measured)).collect();
-        format!("{} viewers were too many: {}", count(step.viewers), said.join(", "))
+        let why = if said.is_empty() { "some got no picture".to_owned() } else { said.join(", ") };
+        format!("{} viewers were too many: {why}", count(step.viewers))
     };
     let (standing, title) = match met {
         Some(step) => (Standing::Met, format!("Capacity: {} viewers", count(step.viewers))),

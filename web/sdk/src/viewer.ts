@@ -143,7 +143,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#ticker = setInterval(() => void this.#tick(), TICK_MS);
     this.#unwatch = watchNetwork({
       resumed: () => this.#resumed(),
-      moved: () => this.#shown?.moved(),
+      moved: () => this.#moved(),
       left: (shown) => {
         this.close();
         shown(() => this.open());
@@ -346,7 +346,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#tickedMs = nowMs;
     if (sleptMs > SLEPT_MS) {
       this.#resumed();
-      this.#shown?.moved();
+      this.#moved();
     }
     for (const link of [this.#shown, this.#coming]) {
       const readings = await link?.stats();
@@ -378,10 +378,15 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#lost(local('no_frames', 'No picture', 'Nothing came through of what is sent.'), link);
   }
 
-  /** Page or network came back: what waited tries at once, and soon again, for a network's first second often fails. */
+  /** Page or network came back: what waited tries at once. */
   #resumed(): void {
-    this.#attempt = 0;
     if (this.#retry !== undefined) this.#open();
+  }
+
+  /** The network may be another one. In its first second calls often fail: they are made again soon. */
+  #moved(): void {
+    this.#attempt = 0;
+    this.#shown?.moved();
   }
 
   #connects(connection: Connection): void {
