@@ -176,7 +176,7 @@ pub(crate) fn change(at: usize, wishes: &[Wish]) -> Change {
 /// A millisecond; cameras send in turn.
 pub(crate) fn step(net: &mut Net, cameras: &mut [Camera], ms: u64) {
     for (n, camera) in cameras.iter_mut().enumerate() {
-        if ms % camera::FRAME == n as u64 * 4 {
+        if ms % camera::FRAME == 4 * n as u64 % camera::FRAME {
             camera.play(net);
         }
     }
