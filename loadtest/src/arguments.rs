@@ -215,13 +215,12 @@ impl Run {
             scenario.objectives.clone_from(objectives);
         }
         scenario.check()?;
-        let has_objectives = !scenario.objectives.is_empty();
         anyhow::ensure!(
-            self.ramp.is_none() || has_objectives,
+            self.ramp.is_none() || !scenario.objectives.is_empty(),
             "--ramp ends when an objective breaks: name some by --slo"
         );
         let ramp = self.ramp.map(|ramp| Ramp { hold: self.hold.max(Duration::from_secs(1)), ..ramp });
-        Ok(Plan { objectives: scenario.objectives.clone(), scenario, ramp })
+        Ok(Plan { scenario, ramp })
     }
 
     /// How viewers are connected.

@@ -122,3 +122,16 @@ pub struct Step {
     /// CPU time of the shards in cores.
     pub shard_cores: Option<f64>,
 }
+
+impl Step {
+    /// Why it is not met, in words; `None` where it is.
+    pub fn why_missed(&self) -> Option<String> {
+        let missed = self.verdicts.iter().filter(|verdict| !verdict.is_met);
+        let said: Vec<String> = missed.map(|v| format!("{} was {}", v.objective, v.measured)).collect();
+        match (self.is_met, said.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some("not every viewer got a picture".to_owned()),
+            (false, false) => Some(said.join(", ")),
+        }
+    }
+}

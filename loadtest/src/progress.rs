@@ -58,14 +58,7 @@ impl Watch for Progress {
     }
 
     fn step(&mut self, step: &Step) {
-        let missed = step.verdicts.iter().filter(|verdict| !verdict.is_met);
-        let missed: Vec<String> =
-            missed.map(|verdict| format!("{} was {}", verdict.objective, verdict.measured)).collect();
-        let verdict = match (step.is_met, missed.is_empty()) {
-            (true, _) => "held".to_owned(),
-            (false, true) => "not every viewer got a picture".to_owned(),
-            (false, false) => missed.join(", "),
-        };
+        let verdict = step.why_missed().unwrap_or_else(|| "held".to_owned());
         let cores = step.shard_cores.map_or_else(String::new, |cores| format!(", {cores:.2} cores of shards"));
         self.line(&format!("{} viewers: {verdict}{cores}", step.viewers));
     }

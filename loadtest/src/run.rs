@@ -6,7 +6,7 @@ use crate::measure::Measures;
 use crate::outcome::{Cost, Outcome, Second, Step, VERSION};
 use crate::scenario::Scenario;
 use crate::server::{Sample, Server, ServerError};
-use crate::slo::{Objective, Verdict};
+use crate::slo::Verdict;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a step of a ramp waits for all of its viewers' pictures.
@@ -18,10 +18,8 @@ const JOINS_FOR_COST: u64 = 50;
 
 /// What a run is, beside its scenario.
 pub struct Plan {
-    /// What is to be done.
+    /// What is to be done, and met.
     pub scenario: Scenario,
-    /// What is to be met.
-    pub objectives: Vec<Objective>,
     /// Raises viewers by steps.
     pub ramp: Option<Ramp>,
 }
@@ -102,7 +100,7 @@ pub async fn run(
     let ended = forces.end().await;
     let Played { seconds, measures, series, cost, steps } = played?;
     ended?;
-    let verdicts = plan.objectives.iter().map(|objective| objective.judge(&measures)).collect();
+    let verdicts = plan.scenario.objectives.iter().map(|objective| objective.judge(&measures)).collect();
     let scenario = plan.scenario.clone();
     Ok(Outcome { version: VERSION, scenario, began, seconds, machines, measures, series, cost, verdicts, steps })
 }
@@ -244,7 +242,8 @@ impl<'a> Recorder<'a> {
             cores.extend(recorded.second.server.map(|server| server.shard_cores));
         }
         measures.add_joins(&joins);
-        let verdicts: Vec<Verdict> = plan.objectives.iter().map(|objective| objective.judge(&measures)).collect();
+        let verdicts: Vec<Verdict> =
+            plan.scenario.objectives.iter().map(|objective| objective.judge(&measures)).collect();
         let is_met = is_full && verdicts.iter().all(|verdict| verdict.is_met);
         let shard_cores = (!cores.is_empty()).then(|| cores.iter().sum::<f64>() / cores.len() as f64);
         Ok(Step { viewers: u64::from(viewers), is_met, verdicts, shard_cores })

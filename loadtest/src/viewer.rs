@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How much faster than what comes a browser says it could receive, at most; and how fast it says more.
 const REMB_ABOVE_RECEIVED: f64 = 1.5;
 const REMB_GROWTH: f64 = 1.08;
-/// A browser before which no queue stands says nothing for so long from its first packet on, and then what it receives.
+/// On a network that is not full a browser says nothing for so long from its first packet on, and then what it receives.
 const REMB_AFTER: Duration = Duration::from_secs(5);
 /// One packet in so many is opened and checked, whatever it carries.
 const CHECKED: u64 = 100;

@@ -43,6 +43,7 @@ fn two_agents_share_cameras_and_viewers_and_their_measures_add_up() {
             viewers: 11,
             join_rate: 20.0,
             duration: Duration::from_secs(5),
+            objectives: slo::parse("loss<0.1%,failed<0.1%,first_p95<5s,show_p95<1s")?,
             ..Scenario::default()
         };
         let (mut agents, mut stops) = (Vec::new(), Vec::new());
@@ -52,8 +53,7 @@ fn two_agents_share_cameras_and_viewers_and_their_measures_add_up() {
             agents.push(Remote::meet(url, None, beginning).await?);
             stops.push(stop);
         }
-        let objectives = slo::parse("loss<0.1%,failed<0.1%,first_p95<5s,show_p95<1s")?;
-        let plan = Plan { scenario, objectives, ramp: None };
+        let plan = Plan { scenario, ramp: None };
         let server = target.server()?;
         let forces = Forces::Agents(agents);
         let outcome = run::run(&plan, forces, &server, &mut Silent, std::future::pending()).await?;

@@ -159,13 +159,11 @@ async fn wait_for_most(fleet: &Fleet, viewers: u32) -> anyhow::Result<()> {
 /// How many viewers the core carries until an objective breaks.
 async fn ramp() -> anyhow::Result<()> {
     let target = Target::start()?;
-    let scenario = Scenario { publishers: CAMERAS, join_rate: 250.0, ..one_camera(0)? };
+    let objectives = slo::parse("loss<0.1%,transit_p99<100ms,first_p95<500ms")?;
+    let scenario = Scenario { publishers: CAMERAS, join_rate: 250.0, objectives, ..one_camera(0)? };
     let fleet = target.fleet(&scenario).await?;
-    let plan = Plan {
-        scenario,
-        objectives: slo::parse("loss<0.1%,transit_p99<100ms,first_p95<500ms")?,
-        ramp: Some(Ramp { start: 1500, step: 250, most: 6000, hold: Duration::from_secs(10) }),
-    };
+    let plan =
+        Plan { scenario, ramp: Some(Ramp { start: 1500, step: 250, most: 6000, hold: Duration::from_secs(10) }) };
     let forces = Forces::Here(Box::new(fleet));
     let outcome = run::run(&plan, forces, &target.server()?, &mut Progress::new(0), std::future::pending()).await?;
     let carried = outcome.steps.iter().filter(|step| step.is_met).map(|step| step.viewers).max().unwrap_or(0);

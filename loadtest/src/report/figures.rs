@@ -58,19 +58,15 @@ pub(super) fn headline(outcome: &Outcome) -> Headline {
 
 fn capacity(steps: &[Step]) -> Headline {
     let met = steps.iter().take_while(|step| step.is_met).last();
-    let failed = steps.iter().find(|step| !step.is_met);
-    let why = |step: &Step| {
-        let missed = step.verdicts.iter().filter(|verdict| !verdict.is_met);
-        let said: Vec<String> = missed.map(|v| format!("{} was {}", v.objective, v.measured)).collect();
-        let why = if said.is_empty() { "some got no picture".to_owned() } else { said.join(", ") };
-        format!("{} viewers were too many: {why}", count(step.viewers))
-    };
+    let why = |step: &Step| Some(format!("{} viewers were too many: {}", count(step.viewers), step.why_missed()?));
     let (standing, title) = match met {
         Some(step) => (Standing::Met, format!("Capacity: {} viewers", count(step.viewers))),
         None => (Standing::Missed, "No step of the ramp met its objectives".to_owned()),
     };
-    let detail =
-        failed.map_or_else(|| "every step met its objectives: the ramp ended before the capacity".to_owned(), why);
+    let detail = steps
+        .iter()
+        .find_map(why)
+        .unwrap_or_else(|| "every step met its objectives: the ramp ended before the capacity".to_owned());
     Headline { standing, title, detail }
 }
 

@@ -95,9 +95,10 @@ impl Shard {
             let viewer = self.viewers.get(at.place as usize).and_then(Option::as_ref);
             viewer.and_then(|viewer| viewer.slot(at.slot)).is_some_and(Slot::is_behind)
         };
-        encodings.retain(|encoding| self.encodings[*encoding].joining.iter().any(is_behind));
         // Those that began meanwhile stand there already.
-        encodings.retain(|encoding| !self.catching_up.contains(encoding));
+        encodings.retain(|encoding| {
+            !self.catching_up.contains(encoding) && self.encodings[*encoding].joining.iter().any(is_behind)
+        });
         self.catching_up.append(&mut encodings);
     }
 
@@ -189,8 +190,8 @@ impl Shard {
         }
         let bits: usize = chunk.iter().map(|packet| 8 * packet.shown(up_to).len()).sum();
         if let (Some(viewer), SlotId::Video(number)) = (self.viewer(at.place), at.slot) {
-            // What a chunk came late, for bursts are seen to every so often only, the next one need not wait: but where it is
-            // tight, the slower the better.
+            // Chunks leave some milliseconds late, as bursts are seen to every so often only: the next one waits so much less,
+            // but not where it is tight.
             let credit = if most == TIGHT_PACKETS { Duration::ZERO } else { BURST_INTERVAL };
             let due = viewer.next_chunk.max(now.checked_sub(credit).unwrap_or(now));
             viewer.next_chunk = due + Duration::from_secs_f64(bits as f64 / pace).min(LONGEST_PAUSE);
