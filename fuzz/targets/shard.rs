@@ -207,7 +207,7 @@ impl Scene {
     }
 
     fn receive(&mut self, from: TransportAddress, bytes: &[u8]) -> Vec<PeerId> {
-        self.handle(Input::Datagram { from, bytes })
+        self.handle(Input::Datagram { from, bytes, waited: Duration::ZERO })
     }
 
     /// Who is gone by this.

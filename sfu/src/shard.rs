@@ -19,6 +19,8 @@ const ARENA: usize = 256 * 1024;
 const BATCHES_PER_TURN: usize = 4;
 /// No further batch is received once those before took so long to see to: handshakes do.
 const LONGEST_RECEIVING: Duration = Duration::from_millis(1);
+/// Receiver reports are read before the thread sleeps; where it does not come to that, so often.
+const REPORTS_EVERY: Duration = Duration::from_millis(40);
 /// How often the figures are renewed.
 const FIGURES_EVERY: Duration = Duration::from_millis(200);
 
@@ -42,6 +44,8 @@ pub(crate) struct Thread {
     pub(crate) id: ShardId,
     pub(crate) core: Shard,
     pub(crate) socket: UdpSocket,
+    /// Where receiver reports come in, if not there, too.
+    pub(crate) reports: Option<UdpSocket>,
     pub(crate) inbox: Inbox,
     /// All shards' mailboxes, by number.
     pub(crate) shards: Vec<Mailbox>,
@@ -53,6 +57,7 @@ impl Thread {
     /// Runs until told to stop.
     pub(crate) fn run(self) -> std::io::Result<()> {
         let (incoming, outgoing) = socket::split(self.socket)?;
+        let reports = self.reports.map(|socket| Incoming::new(Arc::new(socket))).transpose()?;
         let hands = Hands {
             id: self.id,
             outgoing,
@@ -62,28 +67,35 @@ impl Thread {
             shards: self.shards,
             notices: self.notices,
         };
-        turn_until_stopped(self.core, incoming, hands, &self.inbox, &self.figures)
+        turn_until_stopped(self.core, incoming, reports, hands, &self.inbox, &self.figures)
     }
 }
 
 fn turn_until_stopped(
     mut core: Shard,
     mut incoming: Incoming,
+    mut reports: Option<Incoming>,
     mut hands: Hands,
     inbox: &Inbox,
     figures: &SharedFigures,
 ) -> std::io::Result<()> {
     let mut renewed = Instant::now();
+    let mut reported = renewed;
     loop {
-        if !core.has_backlog() {
+        let mut is_reported = true;
+        if let Some(reports) = &mut reports
+            && (!core.has_backlog() || reported.elapsed() > REPORTS_EVERY)
+        {
+            reported = Instant::now();
+            is_reported = read_reports(&mut core, reports);
+            hands.send(&mut core, Duration::ZERO);
+        }
+        if !core.has_backlog() && is_reported {
             wait(&core, &incoming, &hands.streams, inbox)?;
         }
         let begun = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
-            let has_more = incoming.receive().unwrap_or_else(|error| {
-                tracing::debug!(%error, "receiving failed");
-                false
-            });
+            let has_more = receive(&mut incoming);
             let now = Instant::now();
             // Mail after receiving, before the datagrams are looked at: a peer may send as soon as it has its answer,
             // and by then its mail is in the box.
@@ -91,8 +103,8 @@ fn turn_until_stopped(
                 hands.send(&mut core, Duration::MAX);
                 return Ok(());
             }
-            for (from, bytes) in incoming.datagrams() {
-                core.handle(now, Input::Datagram { from: TransportAddress::udp(from), bytes });
+            for datagram in incoming.datagrams() {
+                core.handle(now, datagram);
             }
             if !has_more || begun.elapsed() > LONGEST_RECEIVING {
                 break;
@@ -100,7 +112,7 @@ fn turn_until_stopped(
         }
         let now = Instant::now();
         let turned = hands.streams.turn(|from, bytes| {
-            core.handle(now, Input::Datagram { from: TransportAddress::tcp(from), bytes });
+            core.handle(now, Input::Datagram { from: TransportAddress::tcp(from), bytes, waited: Duration::ZERO });
         });
         if let Err(error) = turned {
             tracing::debug!(%error, "TCP connections were not seen to");
@@ -127,6 +139,30 @@ fn turn_until_stopped(
     }
 }
 
+/// Receives a batch. True when there may be more.
+fn receive(incoming: &mut Incoming) -> bool {
+    incoming.receive().unwrap_or_else(|error| {
+        tracing::debug!(%error, "receiving failed");
+        false
+    })
+}
+
+/// Reads what reports have come. False when there may be more.
+fn read_reports(core: &mut Shard, reports: &mut Incoming) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST_RECEIVING {
+        let has_more = receive(reports);
+        let now = Instant::now();
+        for report in reports.datagrams() {
+            core.handle(now, report);
+        }
+        if !has_more {
+            return true;
+        }
+    }
+    false
+}
+
 /// Breaks when the thread is to stop.
 fn read_mail(core: &mut Shard, inbox: &Inbox, streams: &mut Streams, now: Instant) -> ControlFlow<()> {
     while let Some(mail) = inbox.next() {
@@ -150,7 +186,7 @@ fn read_mail(core: &mut Shard, inbox: &Inbox, streams: &mut Streams, now: Instan
 /// Takes a connection in if its first datagram proves what its peer has to.
 fn adopt(core: &mut Shard, streams: &mut Streams, accepted: Accepted, now: Instant) {
     let address = TransportAddress::tcp(accepted.from);
-    core.handle(now, Input::Datagram { from: address, bytes: &accepted.first });
+    core.handle(now, Input::Datagram { from: address, bytes: &accepted.first, waited: Duration::ZERO });
     if core.knows(address)
         && let Err(error) = streams.adopt(accepted)
     {

@@ -3,23 +3,27 @@
 //! Invariant: a full socket drops whole trains, and each is counted. Where the network card refuses GSO, the socket goes
 //! on without it; a train that the kernel refuses for its own sake changes nothing for other trains.
 
+pub(crate) mod reports;
 #[cfg(test)]
 mod tests;
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt, sockopt};
 use quinn_udp::{RecvMeta, UdpSocketState};
-use sfu_core::{Arena, Train};
+use sfu_core::{Arena, Input, Train, TransportAddress};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Datagrams, or runs of them, that are received in one call.
 const RECEIVE_BATCH: usize = 8;
 /// Longest run of datagrams that the kernel hands over.
 const RECEIVE_BUFFER: usize = 65_536;
+/// No datagram is said to have waited for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Trains that are sent in one call.
 const SEND_BATCH: usize = 16;
 /// A socket buffer of which no warning is due, in bytes.
@@ -92,34 +96,44 @@ pub(crate) fn bind(addr: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
     if addr.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // The forced variants pass the system's limit but need a privilege; without it the limit decides.
-    if setsockopt(&socket, sockopt::SndBufForce, &buffer).is_err() {
-        socket.set_send_buffer_size(buffer)?;
-    }
-    if setsockopt(&socket, sockopt::RcvBufForce, &buffer).is_err() {
-        socket.set_recv_buffer_size(buffer)?;
-    }
+    set_buffers(&socket, buffer)?;
     socket.bind(&addr.into())?;
     Ok(socket.into())
+}
+
+/// The forced variants pass the system's limit but need a privilege; without it the limit decides.
+fn set_buffers(socket: &Socket, buffer: usize) -> io::Result<()> {
+    if setsockopt(socket, sockopt::SndBufForce, &buffer).is_err() {
+        socket.set_send_buffer_size(buffer)?;
+    }
+    if setsockopt(socket, sockopt::RcvBufForce, &buffer).is_err() {
+        socket.set_recv_buffer_size(buffer)?;
+    }
+    Ok(())
 }
 
 /// Both sides of a bound socket. To be called on the thread that uses them.
 pub(crate) fn split(socket: UdpSocket) -> io::Result<(Incoming, Outgoing)> {
     let socket = Arc::new(socket);
-    let state = UdpSocketState::new((&*socket).into())?;
+    let incoming = Incoming::new(Arc::clone(&socket))?;
     let outgoing = Outgoing {
-        has_gso: state.max_gso_segments() > 1,
+        has_gso: incoming.state.max_gso_segments() > 1,
         socket: Arc::clone(&socket),
         plain: MultiHeaders::preallocate(SEND_BATCH, None),
         segmented: MultiHeaders::preallocate(SEND_BATCH, Some(nix::cmsg_space!(u16))),
         counters: Counters::default(),
     };
-    let buffers = std::array::from_fn(|_| vec![0; RECEIVE_BUFFER]);
-    let metas = [RecvMeta::default(); RECEIVE_BATCH];
-    Ok((Incoming { socket, state, buffers, metas, received: 0 }, outgoing))
+    Ok((incoming, outgoing))
 }
 
 impl Incoming {
+    /// Of a bound socket. To be called on the thread that uses it.
+    pub(crate) fn new(socket: Arc<UdpSocket>) -> io::Result<Self> {
+        let state = UdpSocketState::new((&*socket).into())?;
+        let buffers = std::array::from_fn(|_| vec![0; RECEIVE_BUFFER]);
+        Ok(Self { socket, state, buffers, metas: [RecvMeta::default(); RECEIVE_BATCH], received: 0 })
+    }
+
     /// What to wait on.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -137,11 +151,15 @@ impl Incoming {
         Ok(self.received == RECEIVE_BATCH)
     }
 
-    /// The datagrams of the last batch, and who sent them. Those from port 0 are left out: nothing can be sent there.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// The datagrams of the last batch. Those from port 0 are left out: nothing can be sent there.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = Input<'_>> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let batch = self.metas.iter().zip(&self.buffers).take(self.received);
-        batch.filter(|(meta, _)| meta.addr.port() != 0).flat_map(|(meta, buffer)| {
-            buffer[..meta.len].chunks(meta.stride.max(1)).map(|datagram| (meta.addr, datagram))
+        batch.filter(|(meta, _)| meta.addr.port() != 0).flat_map(move |(meta, buffer)| {
+            // The system's clock can be set meanwhile.
+            let waited = meta.timestamp.map_or(Duration::ZERO, |came| time.saturating_sub(came).min(LONGEST_WAIT));
+            let from = TransportAddress::udp(meta.addr);
+            buffer[..meta.len].chunks(meta.stride.max(1)).map(move |bytes| Input::Datagram { from, bytes, waited })
         })
     }
 }

@@ -187,12 +187,16 @@ fn start_shards(
         if number == 0 {
             socket::warn_of_small_buffers(&socket, config.media.socket_buffer)?;
         }
+        let reports = socket::reports::beside(&socket, config.media.socket_buffer).inspect_err(|error| {
+            tracing::warn!(%error, "receiver reports come in with all else, which costs CPU time where viewers are few");
+        });
         let port = socket.local_addr()?.port();
         let figures = SharedFigures::default();
         let thread = Thread {
             id,
             core: Shard::new(core_config(config, id), identity.clone(), Arc::clone(provider), Instant::now()),
             socket,
+            reports: reports.ok(),
             inbox,
             shards: mailboxes.clone(),
             notices: sender.clone(),

@@ -31,7 +31,7 @@ fn fragment(sequence: u32, message: u8, offset: u32, data: &[u8]) -> Vec<u8> {
 fn send(net: &mut Net, arena: &mut Arena, at: usize, datagram: &[u8]) -> Duration {
     let (from, now) = (net.peer(at).address, net.now);
     let begun = Instant::now();
-    net.shards[0].handle(now, Input::Datagram { from, bytes: datagram });
+    net.shards[0].handle(now, Input::Datagram { from, bytes: datagram, waited: Duration::ZERO });
     while net.shards[0].poll_output(arena).is_some() {
         arena.clear();
     }

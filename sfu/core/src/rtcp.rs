@@ -22,6 +22,7 @@ use rtc_rtcp::transport_feedbacks::transport_layer_cc::{
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
+use std::time::Duration;
 
 /// Most feedback entries that one datagram may carry.
 const MAX_ENTRIES: usize = 512;
@@ -200,9 +201,10 @@ pub fn picture_loss(ours: Ssrc, media: Ssrc) -> Vec<u8> {
     write(&[Box::new(PictureLossIndication { sender_ssrc: ours.0, media_ssrc: media.0 })])
 }
 
-/// Gives a receiver its clock back, at once (RFC 3611, section 4.5).
-pub fn reference_time_answer(ours: Ssrc, theirs: Ssrc, ntp: u32) -> Vec<u8> {
-    let block = DLRRReportBlock { reports: vec![DLRRReport { ssrc: theirs.0, last_rr: ntp, dlrr: 0 }] };
+/// Gives a receiver its clock back, so long after it told it (RFC 3611, section 4.5).
+pub fn reference_time_answer(ours: Ssrc, theirs: Ssrc, ntp: u32, waited: Duration) -> Vec<u8> {
+    let dlrr = (waited.as_secs_f64() * 65_536.0) as u32;
+    let block = DLRRReportBlock { reports: vec![DLRRReport { ssrc: theirs.0, last_rr: ntp, dlrr }] };
     write(&[Box::new(ExtendedReport { sender_ssrc: ours.0, reports: vec![Box::new(block)] })])
 }
 

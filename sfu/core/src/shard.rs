@@ -170,7 +170,7 @@ impl Shard {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
-            Input::Datagram { from, bytes } => self.receive(from, bytes),
+            Input::Datagram { from, bytes, waited } => self.receive(from, bytes, waited),
             Input::Closed(address) => self.closed(address),
             Input::Connect(peer) => self.connect(*peer),
             Input::Change(change) => self.change(change),

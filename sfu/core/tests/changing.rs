@@ -233,6 +233,6 @@ fn a_cut_record_does_not_end_a_handshake() {
     let from = net.peer(viewer).address;
     let mut cut = [22u8; 40];
     cut[11] = 0xff;
-    net.handle(0, Input::Datagram { from, bytes: &cut });
+    net.handle(0, Input::Datagram { from, bytes: &cut, waited: Duration::ZERO });
     net.connect(viewer);
 }

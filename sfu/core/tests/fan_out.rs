@@ -54,7 +54,7 @@ impl Stage {
     fn hear(&mut self, at: usize) {
         let from = self.net.peer(at).address;
         for datagram in std::mem::take(&mut self.net.peer(at).out) {
-            self.net.tell(0, Input::Datagram { from, bytes: &datagram });
+            self.net.tell(0, Input::Datagram { from, bytes: &datagram, waited: Duration::ZERO });
         }
     }
 

@@ -36,6 +36,25 @@ fn the_picture_follows_a_viewer_to_another_address() {
 }
 
 #[test]
+fn what_came_before_a_viewer_moved_and_is_read_after_does_not_take_it_back() {
+    let (mut net, publisher, viewer, mut stream) = stage(9);
+    let home = net.peer(viewer).address;
+    let report = sfu_core::rtcp::receiver_report(sfu_core::Ssrc(1), &[]);
+    net.peer(viewer).send_rtcp(&report);
+    let late = net.peer(viewer).out.pop().expect("a report");
+    net.run(Duration::from_millis(20));
+    net.peer(viewer).address = net::udp("10.9.9.9:1234");
+    net.peer(viewer).check();
+    net.peer(viewer).send_rtcp(&report);
+    net.step();
+    net.run(Duration::from_millis(20));
+    net.handle(0, Input::Datagram { from: home, bytes: &late, waited: Duration::from_millis(41) });
+    let before = count(&mut net, viewer);
+    stream.play(&mut net, publisher, 10);
+    assert_eq!(count(&mut net, viewer) - before, 30);
+}
+
+#[test]
 fn a_check_that_is_repeated_from_elsewhere_does_not_take_the_picture_away() {
     let (mut net, publisher, viewer, mut stream) = stage(6);
     let home = net.peer(viewer).address;
@@ -44,7 +63,7 @@ fn a_check_that_is_repeated_from_elsewhere_does_not_take_the_picture_away() {
     net.peer(viewer).check();
     let check = net.peer(viewer).out.pop().expect("a check");
     let elsewhere = net::udp("203.0.113.9:9");
-    net.handle(0, Input::Datagram { from: elsewhere, bytes: &check });
+    net.handle(0, Input::Datagram { from: elsewhere, bytes: &check, waited: Duration::ZERO });
     let before = count(&mut net, viewer);
     stream.play(&mut net, publisher, 10);
     assert_eq!((net.peer(viewer).address, count(&mut net, viewer) - before), (home, 30));

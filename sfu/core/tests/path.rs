@@ -4,11 +4,15 @@ mod net;
 
 use net::streams::Stream;
 use net::{CAMERA, Net, SSRC};
+use rtc_rtcp::extended_report::ExtendedReport;
+use rtc_rtcp::extended_report::dlrr::DLRRReportBlock;
+use rtc_rtcp::extended_report::rrt::ReceiverReferenceTimeReportBlock;
+use rtc_rtcp::packet::{marshal, unmarshal};
 use sfu_core::path::{Path, SentReports};
 use sfu_core::rtcp::{self, Feedback};
 use sfu_core::rtp::Header;
 use sfu_core::source::Reception;
-use sfu_core::{ClockPair, SlotId, Ssrc};
+use sfu_core::{ClockPair, Input, SlotId, Ssrc};
 use std::time::{Duration, Instant};
 
 /// Extension id of the playout delay in the offers of sessions.
@@ -78,6 +82,8 @@ struct Stage {
     viewer: usize,
     picture: Stream,
     steps: u32,
+    /// How long what the viewer says waits to be read.
+    waited: Duration,
 }
 
 impl Stage {
@@ -85,7 +91,7 @@ impl Stage {
         let mut net = Net::new(1, seed);
         let publisher = net.publisher(0);
         let viewer = net.watching_session(0);
-        let mut stage = Self { net, publisher, viewer, picture: Stream::new("h", SSRC), steps: 0 };
+        let mut stage = Self { net, publisher, viewer, picture: Stream::new("h", SSRC), steps: 0, waited: ms(0) };
         stage.play(25);
         let clock = ClockPair { ntp: 9 << 32, rtp: 5_000 };
         stage.net.peer(publisher).send_rtcp(&rtcp::sender_report(Ssrc(SSRC), clock, 1, 1));
@@ -132,9 +138,16 @@ impl Stage {
         (0..after.as_millis()).for_each(|_| self.step());
         let last_report = (seen >> 16) as u32;
         let reception = Reception { fraction_lost, total_lost: 0, highest: 0, jitter: 0, last_report, delay: 0 };
-        let report = rtcp::receiver_report(Ssrc(1), &[(ours, reception)]);
-        self.net.peer(self.viewer).send_rtcp(&report);
-        self.net.push(self.viewer);
+        self.say(&rtcp::receiver_report(Ssrc(1), &[(ours, reception)]));
+    }
+
+    /// What the viewer says comes at once, and waits to be read.
+    fn say(&mut self, plain: &[u8]) {
+        let viewer = self.net.peer(self.viewer);
+        viewer.send_rtcp(plain);
+        let (from, datagram) = (viewer.address, viewer.out.pop().expect("a datagram"));
+        (0..self.waited.as_millis()).for_each(|_| self.step());
+        self.net.handle(0, Input::Datagram { from, bytes: &datagram, waited: self.waited });
     }
 }
 
@@ -165,4 +178,27 @@ fn a_picture_waits_for_whichever_takes_longer_its_sound_or_what_is_lost() {
     }
     let (least, most) = stage.wait();
     assert!((60..=61).contains(&least) && most == 2 * least, "1.5 times 400 ms: {least}, {most}");
+}
+
+#[test]
+fn what_came_and_waited_to_be_read_took_no_longer() {
+    let mut stage = Stage::new(5);
+    stage.waited = ms(60);
+    for _ in 0..4 {
+        stage.report(26, ms(80));
+    }
+    let (least, _) = stage.wait();
+    assert!((12..=13).contains(&least), "1.5 times 80 ms: {least}");
+    let times = ReceiverReferenceTimeReportBlock { ntp_timestamp: 7 << 48 | 5 << 16 };
+    let asks = ExtendedReport { sender_ssrc: 1, reports: vec![Box::new(times)] };
+    stage.net.peer(stage.viewer).rtcp.clear();
+    stage.say(&marshal(&[Box::new(asks)]).expect("written"));
+    stage.step();
+    let said = stage.net.peer(stage.viewer).rtcp.iter().flat_map(|datagram| unmarshal(&mut &datagram[..])).flatten();
+    let answers = said.filter_map(|packet| packet.as_any().downcast_ref::<ExtendedReport>().cloned());
+    let blocks: Vec<_> = answers.flat_map(|answer| answer.reports).collect();
+    let [block] = &blocks[..] else { panic!("{blocks:?}") };
+    let [answer] = &block.as_any().downcast_ref::<DLRRReportBlock>().expect("its clock").reports[..] else { panic!() };
+    assert_eq!((answer.ssrc, answer.last_rr), (1, 5), "its clock comes back");
+    assert_eq!(answer.dlrr, 65_536 * 60 / 1000, "and how long we had it");
 }

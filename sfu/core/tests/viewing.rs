@@ -302,7 +302,7 @@ fn strangers_get_no_answer_and_cost_nothing_but_a_count() {
     net.trains.clear();
     let hello = [22u8, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0];
     for bytes in [&hello[..], &[0x80, 102, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1], &[0, 1, 0, 0], &[200], &[]] {
-        net.handle(0, Input::Datagram { from, bytes });
+        net.handle(0, Input::Datagram { from, bytes, waited: Duration::ZERO });
     }
     assert!(net.trains.is_empty(), "nothing answers an address that proved nothing");
     let counters = net.shards[0].counters();

@@ -1,10 +1,12 @@
 //! Addresses: what a peer's does to the traffic of others (nothing), and ours where there is no IPv6.
 
-use super::{bind, bindable_if, split};
+use super::{Incoming, bind, bindable_if, reports, split};
 use nix::errno::Errno;
-use sfu_core::{Arena, Train, TransportAddress};
+use sfu_core::{Arena, Input, Train, TransportAddress};
+use socket2::{Domain, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn socket() -> UdpSocket {
     bind((Ipv4Addr::LOCALHOST, 0).into(), 1 << 16).expect("a free port")
@@ -38,6 +40,76 @@ fn a_datagram_from_port_0_is_not_there() {
     assert_eq!(incoming.datagrams().count(), 1);
     incoming.metas[0].addr.set_port(0);
     assert_eq!(incoming.datagrams().count(), 0);
+}
+
+/// The next datagram, and how long it is said to have waited.
+fn next(incoming: &mut Incoming) -> (Vec<u8>, Duration) {
+    loop {
+        incoming.receive().expect("no error");
+        if let Some(Input::Datagram { bytes, waited, .. }) = incoming.datagrams().next() {
+            return (bytes.to_vec(), waited);
+        }
+    }
+}
+
+#[test]
+fn receiver_reports_come_in_by_a_socket_of_their_own_and_all_else_by_the_other() {
+    for any in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::UNSPECIFIED.into()] {
+        let Ok(media) = bind((any, 0).into(), 1 << 16) else { continue };
+        let mut reports = Incoming::new(Arc::new(reports::beside(&media, 1 << 16).expect("steered"))).expect("ready");
+        let to = (Ipv4Addr::LOCALHOST, media.local_addr().expect("bound").port());
+        let (mut media, _) = split(media).expect("two sides");
+        let others: [&[u8]; 8] = [
+            &[0x80],                       // cut
+            &[0x80, 200, 0, 6],            // a sender report
+            &[0x81, 205, 0, 3],            // a NACK alone
+            &[0x81, 206, 0, 2],            // a keyframe request alone
+            &[0x90, 102, 0, 1],            // media
+            &[0, 1, 0, 0, 0x21, 0x12],     // a check
+            &[22, 0xfe, 0xfd, 0, 0, 0, 0], // a handshake
+            &[0x40, 201, 0, 1],            // of another version
+        ];
+        // From many ports: none is left to chance.
+        for n in 0..32_u8 {
+            let from = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let other = others[usize::from(n) % others.len()];
+            from.send_to(other, to).expect("sent");
+            from.send_to(&[0x80 | n % 32, 201, 0, 1], to).expect("sent");
+            assert_eq!(next(&mut media).0, other);
+            assert_eq!(next(&mut reports).0, [0x80 | n % 32, 201, 0, 1]);
+        }
+    }
+}
+
+#[test]
+fn nobody_else_gets_what_comes_to_a_port_with_a_socket_for_reports() {
+    let media = socket();
+    let address = media.local_addr().expect("bound");
+    let _reports = reports::beside(&media, 1 << 16).expect("steered");
+    let error = bind(address, 1 << 16).expect_err("a second node is refused");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    let third = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+    third.set_reuse_port(true).expect("set");
+    third.set_nonblocking(true).expect("set");
+    third.bind(&address.into()).expect("the system lets the same user share");
+    let (mut media, _) = split(media).expect("two sides");
+    for n in 0..64 {
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").send_to(&[n], address).expect("sent");
+        assert_eq!(next(&mut media).0, [n]);
+    }
+    let nothing = UdpSocket::from(third).recv(&mut [0; 9]).expect_err("nothing");
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_datagram_says_how_long_it_has_waited() {
+    let (mut incoming, _) = split(socket()).expect("two sides");
+    let to = incoming.socket.local_addr().expect("bound");
+    let sent = Instant::now();
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").send_to(b"hello", to).expect("sent");
+    std::thread::sleep(Duration::from_millis(50));
+    let (_, waited) = next(&mut incoming);
+    assert!(waited >= Duration::from_millis(49) && waited <= sent.elapsed(), "{waited:?}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub enum Input<'a> {
         from: TransportAddress,
         /// What it says.
         bytes: &'a [u8],
+        /// How long ago it came.
+        waited: Duration,
     },
     /// A TCP connection is over: nothing reaches its peer there any more.
     Closed(TransportAddress),
@@ -255,7 +257,7 @@ pub struct Counters {
 impl std::fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Datagram { from, bytes } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
+            Self::Datagram { from, bytes, .. } => write!(f, "Datagram({from}, {} bytes)", bytes.len()),
             Self::Closed(address) => write!(f, "Closed({address})"),
             Self::Connect(peer) => write!(f, "Connect({:?})", peer.id),
             Self::Change(change) => write!(f, "{change:?}"),

@@ -7,7 +7,7 @@ use crate::rtcp::{self, Feedback};
 use crate::transport_feedback::TransportFeedback;
 use crate::types::{ClockPair, Packet, SlotId, Ssrc};
 use crate::viewer::SlotAt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the reports of one datagram say of all streams together.
 #[derive(Default)]
@@ -33,7 +33,8 @@ impl Received {
 }
 
 impl Shard {
-    pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8]) {
+    /// What a viewer says, which came at `came`.
+    pub(super) fn viewer_reports(&mut self, place: u32, plain: &[u8], came: Instant) {
         let mut is_more = false;
         for packet in rtcp::packets(plain) {
             match TransportFeedback::read(packet) {
@@ -64,20 +65,19 @@ impl Shard {
                     }
                 }
                 Feedback::ReceiverReport { ssrc, fraction_lost, last_report, delay } => {
-                    let now = self.now;
                     let is_holed = self.slot_of(place, ssrc).is_some_and(|at| self.is_holed(at));
                     let fraction_lost = Some(fraction_lost).filter(|_| !is_holed);
                     if let Some(viewer) = self.viewer(place)
                         && let Some(slot) = viewer.slot_of(ssrc)
                     {
-                        let round_trip = viewer.report(now, slot, fraction_lost, last_report, delay);
+                        let round_trip = viewer.report(came, slot, fraction_lost, last_report, delay);
                         received.add(fraction_lost, round_trip);
                     }
                 }
                 Feedback::Estimate(bits) => estimate = Some(bits),
                 Feedback::ReferenceTime { ssrc, ntp } if !std::mem::replace(&mut is_answered, true) => {
                     if let Some(ours) = self.viewer(place).and_then(|v| v.ssrcs().first().copied()) {
-                        self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp));
+                        self.send_rtcp(place, &rtcp::reference_time_answer(ours, ssrc, ntp, self.now - came));
                     }
                 }
                 _ => {}

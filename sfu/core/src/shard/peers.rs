@@ -8,7 +8,7 @@ use crate::srtp::Session;
 use crate::types::{CameraKey, EncodingId, ShardId, TransportAddress};
 use crate::viewer::{SlotAt, Viewer};
 use crate::{rtcp, rtp};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most addresses that one peer may have proved.
 const MAX_VALIDATED: usize = 8;
@@ -135,16 +135,17 @@ impl Shard {
     }
 
     /// Tells datagrams apart (RFC 7983).
-    pub(super) fn receive(&mut self, from: TransportAddress, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, from: TransportAddress, bytes: &[u8], waited: Duration) {
+        let came = self.now.checked_sub(waited).unwrap_or(self.now);
         match bytes.first() {
-            Some(0..=3) => self.receive_stun(from, bytes),
+            Some(0..=3) => self.receive_stun(from, bytes, came),
             Some(20..=63) => self.receive_dtls(from, bytes),
-            Some(128..=191) => self.receive_srtp(from, bytes),
+            Some(128..=191) => self.receive_srtp(from, bytes, came),
             _ => self.counters.refused_unknown_address += 1,
         }
     }
 
-    fn receive_stun(&mut self, from: TransportAddress, bytes: &[u8]) {
+    fn receive_stun(&mut self, from: TransportAddress, bytes: &[u8], came: Instant) {
         let now = self.now;
         let request = BindingRequest::read(bytes);
         let place = request.as_ref().and_then(|r| self.by_ufrag.get(&r.ufrag).copied());
@@ -190,7 +191,7 @@ impl Shard {
             peer.address = Some(from);
         }
         if peer.address == Some(from) {
-            peer.heard_here = now;
+            peer.heard_here = peer.heard_here.max(came);
         }
         self.by_address.insert(from, place);
         self.lead(place);
@@ -263,7 +264,7 @@ impl Shard {
         }
     }
 
-    fn receive_srtp(&mut self, from: TransportAddress, bytes: &[u8]) {
+    fn receive_srtp(&mut self, from: TransportAddress, bytes: &[u8], came: Instant) {
         let place = self.by_address.get(&from).copied().filter(|_| bytes.len() <= MAX_SRTP);
         let inbound = place.and_then(|p| self.peers[p as usize].as_mut()?.inbound.as_mut());
         let (Some(place), Some(inbound)) = (place, inbound) else {
@@ -278,13 +279,17 @@ impl Shard {
         };
         let now = self.now;
         if let Some(peer) = self.peer_mut(place) {
-            (peer.heard, peer.heard_here, peer.address) = (now, now, Some(from));
+            peer.heard = now;
+            // What came before its peer was last heard where it is now took the way that it left.
+            if came >= peer.heard_here {
+                (peer.heard_here, peer.address) = (came, Some(from));
+            }
         }
         self.lead(place);
         let is_publisher = matches!(self.peer(place).map(|p| &p.role), Some(Role::Publisher(_)));
         match (is_rtcp, is_publisher) {
             (true, true) => self.publisher_reports(place, &plain),
-            (true, false) => self.viewer_reports(place, &plain),
+            (true, false) => self.viewer_reports(place, &plain, came),
             (false, true) => self.ingest(place, &plain.freeze()),
             (false, false) => self.counters.refused_rtp += 1,
         }

@@ -320,7 +320,7 @@ impl Net {
     pub fn push(&mut self, at: usize) {
         let (shard, from) = (self.peers[at].0, self.peers[at].1.address);
         for datagram in std::mem::take(&mut self.peers[at].1.out) {
-            self.handle(shard, Input::Datagram { from, bytes: &datagram });
+            self.handle(shard, Input::Datagram { from, bytes: &datagram, waited: Duration::ZERO });
         }
     }
 
@@ -366,7 +366,7 @@ impl Net {
             peer.receive(now, &datagram);
         }
         while let Some(datagram) = self.ways[at].as_mut().and_then(|way| arrived(&mut way.up, now)) {
-            self.handle(shard, Input::Datagram { from, bytes: &datagram });
+            self.handle(shard, Input::Datagram { from, bytes: &datagram, waited: Duration::ZERO });
         }
     }
 
