@@ -189,7 +189,8 @@ async fn linear() -> anyhow::Result<()> {
 async fn by_viewers() -> anyhow::Result<()> {
     const VIEWERS: [u32; 4] = [250, 500, 1000, 2000];
     const ROUNDS: usize = 5;
-    const LENGTH: Duration = Duration::from_secs(3);
+    /// Whole groups of pictures, since keyframes cost other than the rest.
+    const LENGTH: Duration = Duration::from_secs(8);
     let (mut awake, mut halting) = (VIEWERS.map(|_| Vec::new()), VIEWERS.map(|_| Vec::new()));
     for _ in 0..ROUNDS {
         for (n, viewers) in VIEWERS.into_iter().enumerate() {
