@@ -19,8 +19,8 @@ const ARENA: usize = 256 * 1024;
 const BATCHES_PER_TURN: usize = 4;
 /// No further batch is received once those before took so long to see to: handshakes do.
 const LONGEST_RECEIVING: Duration = Duration::from_millis(1);
-/// Receiver reports are read before the thread sleeps; where it does not come to that, so often.
-const REPORTS_EVERY: Duration = Duration::from_millis(40);
+/// What can wait is read before the thread sleeps; where it does not come to that, so often.
+const DEFERRED_EVERY: Duration = Duration::from_millis(40);
 /// How often the figures are renewed.
 const FIGURES_EVERY: Duration = Duration::from_millis(200);
 
@@ -44,8 +44,8 @@ pub(crate) struct Thread {
     pub(crate) id: ShardId,
     pub(crate) core: Shard,
     pub(crate) socket: UdpSocket,
-    /// Where receiver reports come in, if not there, too.
-    pub(crate) reports: Option<UdpSocket>,
+    /// Where what can wait comes in, if not there, too.
+    pub(crate) deferred: Option<UdpSocket>,
     pub(crate) inbox: Inbox,
     /// All shards' mailboxes, by number.
     pub(crate) shards: Vec<Mailbox>,
@@ -57,7 +57,8 @@ impl Thread {
     /// Runs until told to stop.
     pub(crate) fn run(self) -> std::io::Result<()> {
         let (incoming, outgoing) = socket::split(self.socket)?;
-        let reports = self.reports.map(|socket| Incoming::new(Arc::new(socket))).transpose()?;
+        let deferred = self.deferred.map(|socket| Incoming::new(Arc::new(socket))).transpose()?;
+        let deferred = Deferred { incoming: deferred, read: Instant::now() };
         let hands = Hands {
             id: self.id,
             outgoing,
@@ -67,31 +68,23 @@ impl Thread {
             shards: self.shards,
             notices: self.notices,
         };
-        turn_until_stopped(self.core, incoming, reports, hands, &self.inbox, &self.figures)
+        turn_until_stopped(self.core, incoming, deferred, hands, &self.inbox, &self.figures)
     }
 }
 
 fn turn_until_stopped(
     mut core: Shard,
     mut incoming: Incoming,
-    mut reports: Option<Incoming>,
+    mut deferred: Deferred,
     mut hands: Hands,
     inbox: &Inbox,
     figures: &SharedFigures,
 ) -> std::io::Result<()> {
     let mut renewed = Instant::now();
-    let mut reported = renewed;
     loop {
-        let mut is_reported = true;
-        if let Some(reports) = &mut reports
-            && (!core.has_backlog() || reported.elapsed() > REPORTS_EVERY)
-        {
-            reported = Instant::now();
-            is_reported = read_reports(&mut core, reports);
-            hands.send(&mut core, Duration::ZERO);
-        }
-        if !core.has_backlog() && is_reported {
-            wait(&core, &incoming, &hands.streams, inbox)?;
+        let has_more = deferred.turn(&mut core, &mut hands);
+        if !core.has_backlog() && !has_more {
+            wait(&core, &incoming, &deferred, &hands.streams, inbox)?;
         }
         let begun = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
@@ -147,22 +140,6 @@ fn receive(incoming: &mut Incoming) -> bool {
     })
 }
 
-/// Reads what reports have come. False when there may be more.
-fn read_reports(core: &mut Shard, reports: &mut Incoming) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < LONGEST_RECEIVING {
-        let has_more = receive(reports);
-        let now = Instant::now();
-        for report in reports.datagrams() {
-            core.handle(now, report);
-        }
-        if !has_more {
-            return true;
-        }
-    }
-    false
-}
-
 /// Breaks when the thread is to stop.
 fn read_mail(core: &mut Shard, inbox: &Inbox, streams: &mut Streams, now: Instant) -> ControlFlow<()> {
     while let Some(mail) = inbox.next() {
@@ -196,14 +173,15 @@ fn adopt(core: &mut Shard, streams: &mut Streams, accepted: Accepted, now: Insta
 
 /// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures. A bell
 /// that rang is hushed, before the mail is read.
-fn wait(core: &Shard, socket: &Incoming, streams: &Streams, inbox: &Inbox) -> std::io::Result<()> {
+fn wait(core: &Shard, socket: &Incoming, deferred: &Deferred, streams: &Streams, inbox: &Inbox) -> std::io::Result<()> {
     let until = core.poll_latest().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
-    let mut fds = [socket.fd(), streams.fd(), inbox.bell()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let deferred = deferred.incoming.as_ref().filter(|_| core.expects_checks()).map_or(socket.fd(), Incoming::fd);
+    let mut fds = [socket.fd(), deferred, streams.fd(), inbox.bell()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match ppoll(&mut fds, Some(TimeSpec::from(until)), None) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => {}
         Err(errno) => return Err(errno.into()),
     }
-    if fds[2].any() == Some(true) {
+    if fds[3].any() == Some(true) {
         inbox.hush();
     }
     Ok(())
@@ -211,6 +189,37 @@ fn wait(core: &Shard, socket: &Incoming, streams: &Streams, inbox: &Inbox) -> st
 
 fn thread_cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}
+
+/// What can wait: it is read once there is nothing else to do, with whatever else the thread woke up for; at once while
+/// somebody is to connect.
+struct Deferred {
+    /// None where it comes in with all else.
+    incoming: Option<Incoming>,
+    /// When it was read last.
+    read: Instant,
+}
+
+impl Deferred {
+    /// Reads what has come, if it is time, and answers. True when there may be more.
+    fn turn(&mut self, core: &mut Shard, hands: &mut Hands) -> bool {
+        let Some(incoming) = &mut self.incoming else { return false };
+        let begun = Instant::now();
+        if core.has_backlog() && !core.expects_checks() && begun < self.read + DEFERRED_EVERY {
+            return false;
+        }
+        self.read = begun;
+        let mut has_more = true;
+        while has_more && begun.elapsed() < LONGEST_RECEIVING {
+            has_more = receive(incoming);
+            let now = Instant::now();
+            for datagram in incoming.datagrams() {
+                core.handle(now, datagram);
+            }
+        }
+        hands.send(core, Duration::ZERO);
+        has_more
+    }
 }
 
 /// What the core's outputs are done with.

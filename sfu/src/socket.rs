@@ -3,7 +3,7 @@
 //! Invariant: a full socket drops whole trains, and each is counted. Where the network card refuses GSO, the socket goes
 //! on without it; a train that the kernel refuses for its own sake changes nothing for other trains.
 
-pub(crate) mod reports;
+pub(crate) mod deferred;
 #[cfg(test)]
 mod tests;
 

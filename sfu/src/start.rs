@@ -187,8 +187,8 @@ fn start_shards(
         if number == 0 {
             socket::warn_of_small_buffers(&socket, config.media.socket_buffer)?;
         }
-        let reports = socket::reports::beside(&socket, config.media.socket_buffer).inspect_err(|error| {
-            tracing::warn!(%error, "receiver reports come in with all else, which costs CPU time where viewers are few");
+        let deferred = socket::deferred::beside(&socket, config.media.socket_buffer).inspect_err(|error| {
+            tracing::warn!(%error, "what can wait comes in with all else, which costs CPU time where viewers are few");
         });
         let port = socket.local_addr()?.port();
         let figures = SharedFigures::default();
@@ -196,7 +196,7 @@ fn start_shards(
             id,
             core: Shard::new(core_config(config, id), identity.clone(), Arc::clone(provider), Instant::now()),
             socket,
-            reports: reports.ok(),
+            deferred: deferred.ok(),
             inbox,
             shards: mailboxes.clone(),
             notices: sender.clone(),

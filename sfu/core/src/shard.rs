@@ -50,6 +50,8 @@ pub struct Shard {
     by_ufrag: HashMap<String, u32>,
     by_address: HashMap<TransportAddress, u32>,
     handshaking: Vec<u32>,
+    /// Peers that have new credentials and have not acted on them yet.
+    restarting: Vec<u32>,
     publishers: Vec<u32>,
     cameras: HashMap<CameraKey, Camera>,
     encodings: Vec<Encoding>,
@@ -133,6 +135,7 @@ impl Shard {
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
             handshaking: Vec::new(),
+            restarting: Vec::new(),
             publishers: Vec::new(),
             cameras: HashMap::new(),
             encodings: Vec::new(),
@@ -188,6 +191,12 @@ impl Shard {
     /// Whether packets wait to be sealed and sent.
     pub fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
+    }
+
+    /// Whether a peer is to connect, or to come by another way: connectivity checks are urgent then, and else they can wait
+    /// for up to 60 ms, as receiver reports can.
+    pub fn expects_checks(&self) -> bool {
+        !self.handshaking.is_empty() || !self.restarting.is_empty()
     }
 
     /// When something is due; `None` when nothing is.

@@ -129,7 +129,9 @@ fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
     let (mut net, publisher, viewer, mut stream) = stage(3);
     let old = net.peer(viewer).credentials();
     let ice = Credentials::new(ShardId(0), &[77; 24]);
+    assert!(!net.shards[0].expects_checks(), "nobody is to connect");
     net.handle(0, Input::Restart { peer: PeerId(viewer as u64 + 1), ice: ice.clone() });
+    assert!(net.shards[0].expects_checks(), "from where it is now");
     stream.play(&mut net, publisher, 5);
     let before = count(&mut net, viewer);
     net.peer(viewer).check();
@@ -139,6 +141,7 @@ fn an_ice_restart_moves_the_connection_and_ends_the_old_credentials() {
     net.peer(viewer).address = net::udp("10.9.9.9:1234");
     net.peer(viewer).check();
     net.step();
+    assert!(!net.shards[0].expects_checks());
     let before = count(&mut net, viewer);
     stream.play(&mut net, publisher, 5);
     assert_eq!(count(&mut net, viewer) - before, 15);

@@ -1,6 +1,6 @@
 //! Addresses: what a peer's does to the traffic of others (nothing), and ours where there is no IPv6.
 
-use super::{Incoming, bind, bindable_if, reports, split};
+use super::{Incoming, bind, bindable_if, deferred, split};
 use nix::errno::Errno;
 use sfu_core::{Arena, Input, Train, TransportAddress};
 use socket2::{Domain, Socket, Type};
@@ -44,7 +44,9 @@ fn a_datagram_from_port_0_is_not_there() {
 
 /// The next datagram, and how long it is said to have waited.
 fn next(incoming: &mut Incoming) -> (Vec<u8>, Duration) {
+    let begun = Instant::now();
     loop {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nothing comes");
         incoming.receive().expect("no error");
         if let Some(Input::Datagram { bytes, waited, .. }) = incoming.datagrams().next() {
             return (bytes.to_vec(), waited);
@@ -53,39 +55,47 @@ fn next(incoming: &mut Incoming) -> (Vec<u8>, Duration) {
 }
 
 #[test]
-fn receiver_reports_come_in_by_a_socket_of_their_own_and_all_else_by_the_other() {
+fn receiver_reports_and_checks_come_in_by_a_socket_of_their_own_and_all_else_by_the_other() {
     for any in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::UNSPECIFIED.into()] {
         let Ok(media) = bind((any, 0).into(), 1 << 16) else { continue };
-        let mut reports = Incoming::new(Arc::new(reports::beside(&media, 1 << 16).expect("steered"))).expect("ready");
+        let mut later = Incoming::new(Arc::new(deferred::beside(&media, 1 << 16).expect("steered"))).expect("ready");
         let to = (Ipv4Addr::LOCALHOST, media.local_addr().expect("bound").port());
         let (mut media, _) = split(media).expect("two sides");
-        let others: [&[u8]; 8] = [
+        let urgent: [&[u8]; 8] = [
+            &[],
             &[0x80],                       // cut
             &[0x80, 200, 0, 6],            // a sender report
             &[0x81, 205, 0, 3],            // a NACK alone
             &[0x81, 206, 0, 2],            // a keyframe request alone
             &[0x90, 102, 0, 1],            // media
-            &[0, 1, 0, 0, 0x21, 0x12],     // a check
             &[22, 0xfe, 0xfd, 0, 0, 0, 0], // a handshake
             &[0x40, 201, 0, 1],            // of another version
         ];
+        let can_wait: [&[u8]; 4] = [
+            &[0x80, 201, 0, 1],        // a report without blocks
+            &[0x9f, 201, 0, 1],        // with as many as there can be
+            &[0, 1, 0, 0, 0x21, 0x12], // a check
+            &[1, 1, 0, 0, 0x21, 0x12], // the answer to one
+        ];
         // From many ports: none is left to chance.
-        for n in 0..32_u8 {
+        for n in 0..32 {
             let from = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-            let other = others[usize::from(n) % others.len()];
-            from.send_to(other, to).expect("sent");
-            from.send_to(&[0x80 | n % 32, 201, 0, 1], to).expect("sent");
-            assert_eq!(next(&mut media).0, other);
-            assert_eq!(next(&mut reports).0, [0x80 | n % 32, 201, 0, 1]);
+            let (urgent, can_wait) = (urgent[n % urgent.len()], can_wait[n % can_wait.len()]);
+            from.send_to(urgent, to).expect("sent");
+            from.send_to(can_wait, to).expect("sent");
+            if !urgent.is_empty() {
+                assert_eq!(next(&mut media).0, urgent);
+            }
+            assert_eq!(next(&mut later).0, can_wait);
         }
     }
 }
 
 #[test]
-fn nobody_else_gets_what_comes_to_a_port_with_a_socket_for_reports() {
+fn nobody_else_gets_what_comes_to_a_port_with_two_sockets() {
     let media = socket();
     let address = media.local_addr().expect("bound");
-    let _reports = reports::beside(&media, 1 << 16).expect("steered");
+    let _deferred = deferred::beside(&media, 1 << 16).expect("steered");
     let error = bind(address, 1 << 16).expect_err("a second node is refused");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     let third = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
@@ -93,7 +103,7 @@ fn nobody_else_gets_what_comes_to_a_port_with_a_socket_for_reports() {
     third.set_nonblocking(true).expect("set");
     third.bind(&address.into()).expect("the system lets the same user share");
     let (mut media, _) = split(media).expect("two sides");
-    for n in 0..64 {
+    for n in 128..192 {
         UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").send_to(&[n], address).expect("sent");
         assert_eq!(next(&mut media).0, [n]);
     }

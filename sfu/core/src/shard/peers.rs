@@ -71,6 +71,8 @@ impl Shard {
         let unused = self.peer_mut(place).and_then(|peer| peer.ice_next.replace(ice));
         if let Some(unused) = unused {
             self.by_ufrag.remove(&unused.ufrag);
+        } else {
+            self.restarting.push(place);
         }
         self.by_ufrag.insert(ufrag, place);
     }
@@ -89,6 +91,7 @@ impl Shard {
             }
         }
         self.handshaking.retain(|p| *p != place);
+        self.restarting.retain(|p| *p != place);
         if let Some(viewer) = self.viewers[place as usize].take() {
             self.viewer_left(place, &viewer);
         }
@@ -172,6 +175,7 @@ impl Shard {
             // The peer acts on the restart: what it used before is over, and the pair it checks first is its pair.
             let before = std::mem::replace(&mut peer.ice, next);
             self.by_ufrag.remove(&before.ufrag);
+            self.restarting.retain(|p| *p != place);
             peer.address = Some(from);
         }
         if !peer.validated.contains(&from) {
