@@ -202,3 +202,19 @@ fn what_came_and_waited_to_be_read_took_no_longer() {
     assert_eq!((answer.ssrc, answer.last_rr), (1, 5), "its clock comes back");
     assert_eq!(answer.dlrr, 65_536 * 60 / 1000, "and how long we had it");
 }
+
+#[test]
+fn a_shard_that_wakes_up_as_late_as_it_may_reports_once_a_second_all_the_same() {
+    let mut stage = Stage::new(6);
+    stage.net.peer(stage.viewer).rtcp.clear();
+    let (end, mut wakes) = (stage.net.now + ms(3500), 0);
+    while stage.net.now < end {
+        stage.net.now = stage.net.shards[0].poll_latest().expect("somebody is connected");
+        stage.net.handle(0, Input::Timeout);
+        wakes += 1;
+    }
+    let said = stage.net.peer(stage.viewer).rtcp.iter().flat_map(|datagram| rtcp::read(datagram));
+    let reports = said.filter(|said| matches!(said, Feedback::SenderReport { .. })).count();
+    assert!((3..=4).contains(&reports), "{reports} reports in 3.5 s");
+    assert!(wakes <= 3500 / 40, "{wakes}");
+}

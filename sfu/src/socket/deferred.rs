@@ -37,8 +37,8 @@ pub(crate) fn beside(urgent: &UdpSocket, buffer: usize) -> io::Result<UdpSocket>
     steered.map(|()| deferred.into())
 }
 
-/// Classic BPF over a datagram's payload (socket(7), SO_ATTACH_REUSEPORT_CBPF). One that is too short ends the program, which
-/// then says 0.
+/// Classic BPF over a datagram's payload (socket(7), SO_ATTACH_REUSEPORT_CBPF). One that is too short ends the program,
+/// which then says 0.
 fn steer(urgent: &UdpSocket) -> io::Result<()> {
     let (mask, report) = REPORT;
     let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };

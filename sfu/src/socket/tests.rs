@@ -112,6 +112,7 @@ fn nobody_else_gets_what_comes_to_a_port_with_two_sockets() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long a datagram waits is what is measured")]
 fn a_datagram_says_how_long_it_has_waited() {
     let (mut incoming, _) = split(socket()).expect("two sides");
     let to = incoming.socket.local_addr().expect("bound");
