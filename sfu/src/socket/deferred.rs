@@ -1,5 +1,5 @@
-//! A second socket on a shard's port, for what can wait: each viewer sends a receiver report or two a second and checks its
-//! path now and then, so a shard that woke up for each would do little else where viewers are few.
+//! A second socket on a shard's port, for what can wait: each viewer tells how packets arrive, up to 16 times a second, and
+//! checks its path now and then, so a shard that woke up for each would do little else where viewers are few.
 //!
 //! Invariant: nobody else gets a datagram of the port, and a second node that is to bind it is refused.
 
@@ -15,6 +15,8 @@ const NOT_STUN: u32 = 4;
 /// (RFC 3550, section 6.4.2). RTP cannot look so (RFC 5761, section 4), and feedback that is urgent comes without one where
 /// reduced size is agreed (RFC 5506).
 const REPORT: (u32, u32) = (0xe0ff, 0x80c9);
+/// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1), alone.
+const ARRIVALS: u32 = 0x8fcd;
 /// Where the program sends datagrams: sockets by the order in which they were bound.
 const URGENT: u32 = 0;
 const DEFERRED: u32 = 1;
@@ -46,8 +48,9 @@ fn steer(urgent: &UdpSocket) -> io::Result<()> {
     let skip_if = |test: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { jt, jf, ..step(libc::BPF_JMP | test, k) };
     let mut program = [
         load(libc::BPF_B),
-        skip_if(libc::BPF_JGE, NOT_STUN, 0, 3),
+        skip_if(libc::BPF_JGE, NOT_STUN, 0, 4),
         load(libc::BPF_H),
+        skip_if(libc::BPF_JEQ, ARRIVALS, 2, 0),
         step(libc::BPF_ALU | libc::BPF_AND, mask),
         skip_if(libc::BPF_JEQ, report, 0, 1),
         step(libc::BPF_RET, DEFERRED),

@@ -71,9 +71,10 @@ fn receiver_reports_and_checks_come_in_by_a_socket_of_their_own_and_all_else_by_
             &[22, 0xfe, 0xfd, 0, 0, 0, 0], // a handshake
             &[0x40, 201, 0, 1],            // of another version
         ];
-        let can_wait: [&[u8]; 4] = [
+        let can_wait: [&[u8]; 5] = [
             &[0x80, 201, 0, 1],        // a report without blocks
             &[0x9f, 201, 0, 1],        // with as many as there can be
+            &[0x8f, 205, 0, 5],        // transport-wide feedback
             &[0, 1, 0, 0, 0x21, 0x12], // a check
             &[1, 1, 0, 0, 0x21, 0x12], // the answer to one
         ];
@@ -114,13 +115,20 @@ fn nobody_else_gets_what_comes_to_a_port_with_two_sockets() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "how long a datagram waits is what is measured")]
 fn a_datagram_says_how_long_it_has_waited() {
+    const WAIT: Duration = Duration::from_millis(50);
     let (mut incoming, _) = split(socket()).expect("two sides");
     let to = incoming.socket.local_addr().expect("bound");
-    let sent = Instant::now();
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").send_to(b"hello", to).expect("sent");
-    std::thread::sleep(Duration::from_millis(50));
-    let (_, waited) = next(&mut incoming);
-    assert!(waited >= Duration::from_millis(49) && waited <= sent.elapsed(), "{waited:?}");
+    let from = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    // The kernel begins to keep times of arrival a little after it was asked to, and gives those of reading until then.
+    let is_said = (0..20).any(|_| {
+        let sent = Instant::now();
+        from.send_to(b"hello", to).expect("sent");
+        std::thread::sleep(WAIT);
+        let (_, waited) = next(&mut incoming);
+        assert!(waited <= sent.elapsed(), "{waited:?}");
+        waited >= WAIT - Duration::from_millis(1)
+    });
+    assert!(is_said);
 }
 
 #[test]
