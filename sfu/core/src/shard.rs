@@ -194,7 +194,7 @@ impl Shard {
     }
 
     /// Whether a peer is to connect, or to come by another way: connectivity checks are urgent then, and else they can wait
-    /// for up to 60 ms, as receiver reports can.
+    /// for up to 60 ms, as reports of how packets arrive always can.
     pub fn expects_checks(&self) -> bool {
         !self.handshaking.is_empty() || !self.restarting.is_empty()
     }
