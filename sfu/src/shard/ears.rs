@@ -26,12 +26,14 @@ pub(super) struct Ears {
     deferred: Option<Incoming>,
     /// When that was read last.
     read: Instant,
+    /// Whether there may have been more then.
+    has_more: bool,
 }
 
 impl Ears {
     pub(super) fn new(inbox: Inbox, urgent: Incoming, deferred: Option<UdpSocket>) -> std::io::Result<Self> {
         let deferred = deferred.map(|socket| Incoming::new(Arc::new(socket))).transpose()?;
-        Ok(Self { inbox, urgent, deferred, read: Instant::now() })
+        Ok(Self { inbox, urgent, deferred, read: Instant::now(), has_more: false })
     }
 
     /// Waits for a datagram, for mail, or for the core's time; with nobody connected, long enough to renew the figures. A
@@ -57,18 +59,18 @@ impl Ears {
         take_in(core, &mut self.urgent, &self.inbox, streams).map_continue(|_| ())
     }
 
-    /// Whether it is time for what can wait: there is nothing else to do, or somebody is to connect, or it was long ago.
+    /// Whether it is time for what can wait: there is nothing else to do, or somebody is to connect, or it was long ago. What
+    /// was begun is read to its end, each turn its share: a node with too much to send needs nothing more than its reports.
     pub(super) fn are_deferred_due(&self, core: &Shard) -> bool {
-        !core.has_backlog() || core.expects_checks() || self.read.elapsed() > DEFERRED_EVERY
+        !core.has_backlog() || self.has_more || core.expects_checks() || self.read.elapsed() > DEFERRED_EVERY
     }
 
     /// Takes in what can wait. True when there may be more.
     pub(super) fn hear_deferred(&mut self, core: &mut Shard, streams: &mut Streams) -> ControlFlow<(), bool> {
         self.read = Instant::now();
-        match &mut self.deferred {
-            Some(deferred) => take_in(core, deferred, &self.inbox, streams),
-            None => ControlFlow::Continue(false),
-        }
+        let Some(deferred) = &mut self.deferred else { return ControlFlow::Continue(false) };
+        self.has_more = take_in(core, deferred, &self.inbox, streams)?;
+        ControlFlow::Continue(self.has_more)
     }
 }
 
