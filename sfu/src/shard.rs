@@ -94,15 +94,13 @@ fn turn_until_stopped(
 
 /// Sees to what came and what is due. What can wait is taken in before the thread sleeps. Breaks when told to stop.
 fn turn(core: &mut Shard, ears: &mut Ears, hands: &mut Hands) -> std::io::Result<ControlFlow<()>> {
-    let mut has_more = false;
     if ears.are_deferred_due(core) {
-        match ears.hear_deferred(core, &mut hands.streams) {
-            ControlFlow::Continue(more) => has_more = more,
-            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+        if ears.hear_deferred(core, &mut hands.streams).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         hands.send(core, Duration::ZERO);
     }
-    if !core.has_backlog() && !has_more {
+    if !core.has_backlog() && !ears.has_more() {
         ears.wait(core, &hands.streams)?;
     }
     let begun = Instant::now();

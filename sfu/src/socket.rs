@@ -43,6 +43,8 @@ pub(crate) struct Incoming {
     buffers: [Vec<u8>; RECEIVE_BATCH],
     metas: [RecvMeta; RECEIVE_BATCH],
     received: usize,
+    /// When they were received, since the Unix epoch.
+    read: Duration,
 }
 
 /// The sending side.
@@ -92,24 +94,25 @@ pub(crate) fn warn_of_small_buffers(socket: &UdpSocket, asked: usize) -> io::Res
 
 /// Binds a UDP socket with large buffers.
 pub(crate) fn bind(addr: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    set_buffers(&socket, buffer)?;
+    let socket = unbound(addr, buffer)?;
     socket.bind(&addr.into())?;
     Ok(socket.into())
 }
 
-/// The forced variants pass the system's limit but need a privilege; without it the limit decides.
-fn set_buffers(socket: &Socket, buffer: usize) -> io::Result<()> {
-    if setsockopt(socket, sockopt::SndBufForce, &buffer).is_err() {
+/// The same, not bound yet.
+fn unbound(addr: SocketAddr, buffer: usize) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // The forced variants pass the system's limit but need a privilege; without it the limit decides.
+    if setsockopt(&socket, sockopt::SndBufForce, &buffer).is_err() {
         socket.set_send_buffer_size(buffer)?;
     }
-    if setsockopt(socket, sockopt::RcvBufForce, &buffer).is_err() {
+    if setsockopt(&socket, sockopt::RcvBufForce, &buffer).is_err() {
         socket.set_recv_buffer_size(buffer)?;
     }
-    Ok(())
+    Ok(socket)
 }
 
 /// Both sides of a bound socket. To be called on the thread that uses them.
@@ -131,7 +134,14 @@ impl Incoming {
     pub(crate) fn new(socket: Arc<UdpSocket>) -> io::Result<Self> {
         let state = UdpSocketState::new((&*socket).into())?;
         let buffers = std::array::from_fn(|_| vec![0; RECEIVE_BUFFER]);
-        Ok(Self { socket, state, buffers, metas: [RecvMeta::default(); RECEIVE_BATCH], received: 0 })
+        Ok(Self {
+            socket,
+            state,
+            buffers,
+            metas: [RecvMeta::default(); RECEIVE_BATCH],
+            received: 0,
+            read: Duration::ZERO,
+        })
     }
 
     /// What to wait on.
@@ -148,16 +158,17 @@ impl Incoming {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(e),
         }
+        self.read = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(self.received == RECEIVE_BATCH)
     }
 
     /// The datagrams of the last batch. Those from port 0 are left out: nothing can be sent there.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = Input<'_>> {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let read = self.read;
         let batch = self.metas.iter().zip(&self.buffers).take(self.received);
         batch.filter(|(meta, _)| meta.addr.port() != 0).flat_map(move |(meta, buffer)| {
             // The system's clock can be set meanwhile.
-            let waited = meta.timestamp.map_or(Duration::ZERO, |came| time.saturating_sub(came).min(LONGEST_WAIT));
+            let waited = meta.timestamp.map_or(Duration::ZERO, |came| read.saturating_sub(came).min(LONGEST_WAIT));
             let from = TransportAddress::udp(meta.addr);
             buffer[..meta.len].chunks(meta.stride.max(1)).map(move |bytes| Input::Datagram { from, bytes, waited })
         })

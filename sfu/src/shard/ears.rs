@@ -65,12 +65,18 @@ impl Ears {
         !core.has_backlog() || self.has_more || core.expects_checks() || self.read.elapsed() > DEFERRED_EVERY
     }
 
-    /// Takes in what can wait. True when there may be more.
-    pub(super) fn hear_deferred(&mut self, core: &mut Shard, streams: &mut Streams) -> ControlFlow<(), bool> {
+    /// Takes in what can wait.
+    pub(super) fn hear_deferred(&mut self, core: &mut Shard, streams: &mut Streams) -> ControlFlow<()> {
         self.read = Instant::now();
-        let Some(deferred) = &mut self.deferred else { return ControlFlow::Continue(false) };
-        self.has_more = take_in(core, deferred, &self.inbox, streams)?;
-        ControlFlow::Continue(self.has_more)
+        if let Some(deferred) = &mut self.deferred {
+            self.has_more = take_in(core, deferred, &self.inbox, streams)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Whether some of what can wait may not have been taken in yet.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
     }
 }
 

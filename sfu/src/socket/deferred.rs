@@ -5,7 +5,7 @@
 
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use std::io;
 use std::net::UdpSocket;
 
@@ -24,11 +24,7 @@ const DEFERRED: u32 = 1;
 /// The socket for what can wait beside a bound one, which gets all else from then on.
 pub(crate) fn beside(urgent: &UdpSocket, buffer: usize) -> io::Result<UdpSocket> {
     let address = urgent.local_addr()?;
-    let deferred = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        deferred.set_only_v6(false)?;
-    }
-    super::set_buffers(&deferred, buffer)?;
+    let deferred = super::unbound(address, buffer)?;
     deferred.set_reuse_port(true)?;
     // Only now: who binds without this is alone on the port, or refused.
     SockRef::from(urgent).set_reuse_port(true)?;
